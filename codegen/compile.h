@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a Schedule to text or bytes: builds the module, verifies it, runs LLVM's code generator.
+// One LLVMContext and one TargetMachine per call, so calls may run in parallel.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "codegen/schedule.h"
+#include "codegen/target.h"
+#include "ir/conv.h"
+#include "ir/status.h"
+
+namespace convgen::codegen {
+
+// Raised whenever emitted bytes may change for the same conv and schedule: part of cache keys.
+inline constexpr int kCodeGeneratorVersion = 1;
+
+enum class Stage {
+  kLlvm,      // the module as emitted, as text, with names
+  kLlvmOpt,   // the module as the code generator receives it, as text
+  kAssembly,  // text
+  kObject,    // relocatable, position-independent, without external symbols
+  kBitcode,
+};
+
+struct CompileTimes {
+  double emit_ms = 0;
+  double codegen_ms = 0;
+};
+
+inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
+
+// Emits conv by schedule for target as `stage`. function_name is the one exported symbol, of type
+// KernelFunction. Same input, same bytes. Thread-safe. Errors: what check_schedule says;
+// compile_failed where LLVM refuses.
+Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
+                            const Target& target,
+                            const std::string& function_name = kDefaultFunctionName,
+                            CompileTimes* times = nullptr);
+
+// Pieces of work in the kernel's task range.
+int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule);
+
+// "19.1.7"
+std::string llvm_version();
+
+}  // namespace convgen::codegen

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order in which a kernel reads its weights: blocks of output channels, then taps, then input
+// channels, then the channels of the block, padded with zeros to whole vectors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "codegen/schedule.h"
+#include "ir/conv.h"
+
+namespace convgen::codegen {
+
+// Packed weights are [group][block of oc][kd][kh][kw][ic per group][lanes x vectors]; the last
+// block of a group holds just the vectors it needs. For depthwise the channels take the place of
+// the output channels of one single group, with one input channel.
+struct PackedLayout {
+  int64_t groups = 1;
+  int64_t oc_per_group = 0;  // real output channels in a group
+  int64_t oc_block = 0;      // channels in a full block
+  int64_t lanes = 0;
+  int64_t steps = 0;         // taps x ic per group: rows of a block
+
+  int64_t full_blocks() const { return oc_per_group / oc_block; }
+  // Channels of the last block, rounded up to whole vectors; 0 where all blocks are full.
+  int64_t tail_width() const;
+  int64_t group_elements() const { return steps * (full_blocks() * oc_block + tail_width()); }
+  int64_t elements() const { return groups * group_elements(); }
+  // Equal tags, equal order: "direct:16x2:g1:oc64:k3x3x64".
+  std::string tag;
+};
+
+PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule);
+
+// weights [Conv's layout] -> packed [layout.elements()], tails zero-filled.
+void pack_weights(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
+                  float* packed);
+
+}  // namespace convgen::codegen

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Schedule: every decision about how one convolution is computed, as plain data that can be
+// printed, parsed and given by hand. Emitters follow it and decide nothing; select_schedule.h
+// fills it in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "codegen/target.h"
+#include "ir/conv.h"
+#include "ir/status.h"
+
+namespace convgen::codegen {
+
+enum class Algorithm {
+  kDirect,     // a tile of output channels x pixels, src broadcast, weights as vectors
+  kDepthwise,  // one channel a lane: src and weights as vectors
+};
+
+// Which loop is outside. kOcOuter reads the weights once and src once per block of output
+// channels; kPixelOuter reads src once and the weights once per task.
+enum class LoopOrder { kOcOuter, kPixelOuter };
+
+// What is unrolled beside the register tile, which always is.
+enum class Unroll {
+  kTile,  // taps and channels are loops
+  kTaps,  // the filter taps too
+  kFull,  // everything: no loop is left
+};
+
+// How outputs near the left and right border are computed. kExact: tiles whose taps are unrolled,
+// each with just the pixels it reaches. kRanged: one pixel at a time with a computed tap range.
+enum class Edges { kExact, kRanged };
+
+struct Schedule {
+  Algorithm algorithm = Algorithm::kDirect;
+  int lanes = 4;         // floats a vector
+  int tile_pixels = 1;   // output pixels of a row computed together
+  int tile_vectors = 1;  // vectors of output channels computed together
+  int ic_unroll = 1;     // input channels a step of the innermost loop
+  LoopOrder order = LoopOrder::kOcOuter;
+  Unroll unroll = Unroll::kTile;
+  Edges edges = Edges::kExact;
+  bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
+  int64_t rows_per_task = 1;   // output rows in one task
+  int64_t tiles_per_task = 0;  // tiles of a row in one task; 0 = all of them
+
+  // Floats of output channels computed together.
+  int64_t oc_block() const { return int64_t{lanes} * tile_vectors; }
+  bool operator==(const Schedule&) const = default;
+};
+
+// "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact merge_rows=0
+// rows_per_task=4 tiles_per_task=0", on one line.
+std::string print_schedule(const Schedule& schedule);
+
+// Reads words of a schedule over `base`: what is not said stays. Errors: invalid_argument naming
+// the word, its value and what was expected.
+Result<Schedule> parse_schedule(std::string_view text, const Schedule& base);
+
+// Ok where the emitters can follow schedule for conv on target; else invalid_argument naming the
+// field, its value and the rule, or resource_exhausted where the code would pass the hard limit.
+Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target);
+
+}  // namespace convgen::codegen

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses a Schedule: a pure function of the convolution, the target and the number of threads.
+#pragma once
+
+#include <string>
+
+#include "codegen/schedule.h"
+
+namespace convgen::codegen {
+
+struct Selection {
+  Schedule schedule;
+  double predicted_cycles = 0;  // of one run on one thread, by the cost model
+  std::string reason;           // one line for `explain`
+};
+
+// The schedule the cost model likes best. Total: every valid convolution gets one that passes
+// check_schedule. threads only shapes how work is cut into tasks.
+Selection select_schedule(const ir::Conv& conv, const Target& target, int threads = 1);
+
+}  // namespace convgen::codegen

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine: from a Conv to a Kernel, with a cache in between. Owns the JIT session and the cache;
+// several engines may live in one process and share nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ir/conv.h"
+#include "ir/status.h"
+#include "runtime/kernel.h"
+
+namespace convgen {
+
+enum class VerifyMode { kNever, kFirstUse };
+
+struct EngineOptions {
+  // The CPU to compile for: a name LLVM knows ("haswell", "x86-64-v3"); empty: CONVGEN_MCPU where
+  // set, else the host with every feature CPUID and XCR0 grant.
+  std::string mcpu;
+  // kFirstUse: every new kernel is checked against the interpreter before compile() returns it.
+  VerifyMode verify = VerifyMode::kNever;
+};
+
+enum class EngineKind { kJit, kGeneric };
+
+struct CompileOptions {
+  EngineKind engine = EngineKind::kJit;
+  // Words of a schedule ("unroll=full tile=7x2") that outrank the selected ones; empty: none.
+  std::string schedule;
+  // The threads a run will use; a hint for how work is cut into tasks, never a limit.
+  int threads = 1;
+};
+
+struct EngineStats {
+  int64_t hits = 0;
+  int64_t misses = 0;
+  int64_t compiles = 0;  // finished, failed ones among them
+  double compile_seconds = 0;
+};
+
+class EngineState;
+
+class Engine {
+ public:
+  // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks.
+  static Result<Engine> create(const EngineOptions& options = {});
+
+  // The kernel of conv, from the cache or compiled now. Thread-safe; however many threads ask for
+  // one signature, one compiles and the others wait. A failed compile leaves nothing behind.
+  // Where the system refuses executable memory the kernel runs the generic path and
+  // Kernel::engine_name() says so. Errors: invalid_argument or unsupported (schedule),
+  // compile_failed, resource_exhausted.
+  Result<Kernel> compile(const ir::Conv& conv, const CompileOptions& options = {}) const;
+
+  // Drops the cache's references; kernels in use stay alive through their handles.
+  void clear_cache() const;
+  EngineStats stats() const;
+
+  // The target as text: triple, cpu and features in use.
+  std::string target_description() const;
+
+ private:
+  explicit Engine(std::shared_ptr<EngineState> state) : state_(std::move(state)) {}
+  std::shared_ptr<EngineState> state_;
+};
+
+}  // namespace convgen

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel: a shared handle to the machine code (or the generic path) of one convolution.
+// Knows how to pack weights and to run; knows nothing of how the code was made.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ir/conv.h"
+#include "ir/status.h"
+
+namespace convgen {
+
+// One piece of work: tasks [begin, end) of a kernel's task range.
+using TaskFunction = void (*)(void* context, int64_t begin, int64_t end);
+
+// Runs body over [0, tasks) split as it likes, on any threads, and returns when all is done.
+// Must call body with disjoint ranges that cover [0, tasks). See thread_pool.h for the default.
+struct ParallelFor {
+  void* pool = nullptr;
+  void (*run)(void* pool, int64_t tasks, TaskFunction body, void* body_context) = nullptr;
+};
+
+// Weights in the order a kernel reads them, 64-byte aligned. The tag names that order: a kernel
+// accepts any PackedWeights whose tag equals its own, so kernels that differ only in image size
+// share one buffer. Movable, not copyable; immutable once packed, so any thread may read it.
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+  PackedWeights(std::string tag, size_t elements);
+
+  const std::string& tag() const { return tag_; }
+  const float* data() const { return data_.get(); }
+  float* data() { return data_.get(); }
+  size_t size_bytes() const { return elements_ * sizeof(float); }
+
+ private:
+  struct Free {
+    void operator()(float* p) const;
+  };
+  std::string tag_;
+  size_t elements_ = 0;
+  std::unique_ptr<float[], Free> data_;
+};
+
+// The tensors of one call: dense, in the layouts of the Conv, aligned as float is. bias [oc],
+// scale [oc] and add (dst's shape) are needed exactly where the post-op chain uses them. add may
+// be dst itself; no other overlap with dst is allowed. Give weights or packed, not both.
+// scratch: kernel.scratch_bytes() bytes, 64-byte aligned, or null to have the call allocate them.
+struct RunArgs {
+  const float* src = nullptr;
+  const float* weights = nullptr;
+  const PackedWeights* packed = nullptr;
+  const float* bias = nullptr;
+  const float* add = nullptr;
+  const float* scale = nullptr;
+  float* dst = nullptr;
+  void* scratch = nullptr;
+};
+
+struct CompileStats {
+  double select_ms = 0;
+  double emit_ms = 0;
+  double codegen_ms = 0;
+  double link_ms = 0;
+  double total_ms = 0;
+  size_t code_bytes = 0;  // size of the relocatable object
+};
+
+class KernelState;
+
+// A cheap handle: copying shares the code, which lives until the last handle and the cache have
+// let go of it, past the Engine if need be. All members are const and thread-safe.
+class Kernel {
+ public:
+  explicit Kernel(std::shared_ptr<const KernelState> state) : state_(std::move(state)) {}
+
+  const ir::Conv& conv() const;
+  // What computes: "jit" or "generic".
+  const std::string& engine_name() const;
+  // The schedule as text; empty for the generic path.
+  const std::string& schedule() const;
+  const CompileStats& compile_stats() const;
+  size_t scratch_bytes() const;
+  // Independent pieces of work in one run: more threads than this cannot help.
+  int64_t tasks() const;
+  const std::string& packed_tag() const;
+
+  // Puts weights (the Conv's weights layout) into the kernel's order. O(weights), allocates.
+  // Errors: invalid_argument for null, resource_exhausted where memory is out.
+  Result<PackedWeights> pack(const float* weights) const;
+
+  // dst = conv(src, weights) and post-ops. Reentrant; allocates nothing where packed weights and
+  // scratch are given. The bits do not depend on the number of threads. Empty convolutions read
+  // and write nothing. Errors: invalid_argument for a missing tensor or foreign packed weights.
+  Status run(const RunArgs& args, const ParallelFor* parallel_for = nullptr) const;
+
+ private:
+  std::shared_ptr<const KernelState> state_;
+};
+
+}  // namespace convgen
