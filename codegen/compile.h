@@ -39,6 +39,10 @@ Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& s
                             const std::string& function_name = kDefaultFunctionName,
                             CompileTimes* times = nullptr);
 
+// A relocatable object whose function, called as a kernel, spends each iteration of [begin, end)
+// on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.
+Result<std::string> compile_peak_loop(const Target& target, int64_t* flops);
+
 // Pieces of work in the kernel's task range.
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule);
 

@@ -19,7 +19,7 @@ struct PackedLayout {
   int64_t oc_per_group = 0;  // real output channels in a group
   int64_t oc_block = 0;      // channels in a full block
   int64_t lanes = 0;
-  int64_t steps = 0;         // taps x ic per group: rows of a block
+  int64_t steps = 0;  // taps x ic per group: rows of a block
 
   int64_t full_blocks() const { return oc_per_group / oc_block; }
   // Channels of the last block, rounded up to whole vectors; 0 where all blocks are full.

@@ -34,6 +34,10 @@ enum class Unroll {
 // each with just the pixels it reaches. kRanged: one pixel at a time with a computed tap range.
 enum class Edges { kExact, kRanged };
 
+// How accumulators leave a tile. kInline: post-ops unrolled over the registers. kLoop: through the
+// stack, a loop over pixels holding the chain once, where the chain or the store is long.
+enum class Epilogue { kInline, kLoop };
+
 struct Schedule {
   Algorithm algorithm = Algorithm::kDirect;
   int lanes = 4;         // floats a vector
@@ -43,6 +47,7 @@ struct Schedule {
   LoopOrder order = LoopOrder::kOcOuter;
   Unroll unroll = Unroll::kTile;
   Edges edges = Edges::kExact;
+  Epilogue epilogue = Epilogue::kInline;
   bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
   int64_t rows_per_task = 1;   // output rows in one task
   int64_t tiles_per_task = 0;  // tiles of a row in one task; 0 = all of them
@@ -52,8 +57,8 @@ struct Schedule {
   bool operator==(const Schedule&) const = default;
 };
 
-// "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact merge_rows=0
-// rows_per_task=4 tiles_per_task=0", on one line.
+// "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact epilogue=inline
+// merge_rows=0 rows_per_task=4 tiles_per_task=0", on one line.
 std::string print_schedule(const Schedule& schedule);
 
 // Reads words of a schedule over `base`: what is not said stays. Errors: invalid_argument naming

@@ -13,14 +13,14 @@ namespace convgen::codegen {
 
 struct Target {
   std::string triple;
-  std::string cpu;       // the baseline LLVM starts from: "x86-64"
-  std::string tune_cpu;  // whose scheduling model is used; never decides features
+  std::string cpu;                    // the baseline LLVM starts from: "x86-64"
+  std::string tune_cpu;               // whose scheduling model is used; never decides features
   std::vector<std::string> features;  // "+avx2", "-avx512f", ...; sorted, complete
 
   // What the features mean for code generation.
-  int max_lanes = 4;           // floats in the widest vector worth using
+  int max_lanes = 4;  // floats in the widest vector worth using
   int vector_registers = 16;
-  bool has_fma = false;        // else multiply and add round separately
+  bool has_fma = false;         // else multiply and add round separately
   bool has_lane_masks = false;  // masked loads and stores cost as plain ones (AVX-512)
 
   // Bytes of cache one core sees; the defaults where the machine does not tell.

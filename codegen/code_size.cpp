@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/code_size.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "codegen/nest_shape.h"
+#include "codegen/packed_layout.h"
+#include "codegen/row_plan.h"
+
+namespace convgen::codegen {
+namespace {
+
+using ir::PostOpKind;
+
+double ops_of(PostOpKind kind) {
+  switch (kind) {
+    case PostOpKind::kElu:
+    case PostOpKind::kSigmoid:
+    case PostOpKind::kSilu:
+      return 30;
+    case PostOpKind::kTanh:
+    case PostOpKind::kGeluTanh:
+      return 45;
+    case PostOpKind::kGelu:
+      return 55;
+    case PostOpKind::kHardSigmoid:
+    case PostOpKind::kHardSwish:
+      return 4;
+    default:
+      return 1.5;
+  }
+}
+
+class Estimator {
+ public:
+  Estimator(const ir::Conv& conv, const Schedule& schedule)
+      : conv_(conv),
+        schedule_(schedule),
+        shape_(nest_shape(conv, schedule)),
+        plan_(plan_row(shape_, schedule)) {}
+
+  CodeSize estimate() const {
+    CodeSize size;
+    const PackedLayout layout = packed_layout(conv_, schedule_);
+    const double full = static_cast<double>(layout.full_blocks());
+    if (full > 0) add_block(size, schedule_.tile_vectors, full);
+    if (layout.tail_width() > 0)
+      add_block(size, static_cast<int>(layout.tail_width() / layout.lanes), 1);
+    if (schedule_.unroll == Unroll::kFull) size.longest_block = size.total;
+    return size;
+  }
+
+ private:
+  bool unrolls(Unroll at_least) const { return schedule_.unroll >= at_least; }
+
+  // The code of all tiles of one width in output channels; `copies` of it where all is unrolled.
+  void add_block(CodeSize& size, int vectors, double copies) const {
+    if (!unrolls(Unroll::kFull)) copies = 1;
+    double images = 1;
+    if (unrolls(Unroll::kFull))
+      images = static_cast<double>(shape_.n) * static_cast<double>(shape_.groups) *
+               static_cast<double>(shape_.out.d) * static_cast<double>(shape_.out.h);
+    for (const RowSegment& segment : plan_) {
+      const double tiles = unrolls(Unroll::kFull) ? static_cast<double>(segment.tiles) : 1;
+      const double tile = tile_ops(segment, vectors, size.longest_block);
+      size.total += copies * images * tiles * tile;
+    }
+  }
+
+  double tile_ops(const RowSegment& segment, int vectors, double& longest_block) const {
+    const double rows = unrolls(Unroll::kTaps) ? static_cast<double>(shape_.kernel.d) *
+                                                     static_cast<double>(shape_.kernel.h)
+                                               : 1;
+    double row = 0;
+    if (segment.ranged) {
+      row = vectors * steps(1, false) * (shape_.pad_value != 0 ? 3 : 1);
+    } else {
+      for (const TapSpan& span : segment.spans)
+        row += vectors * steps(static_cast<double>(span.kw_end - span.kw_begin), true) *
+               (shape_.pad_value != 0 ? segment.pixels : span.last_pixel - span.first_pixel);
+    }
+    if (shape_.pad_value != 0)
+      row += vectors * steps(static_cast<double>(shape_.kernel.w), true) * segment.pixels;
+    const double epilogue = epilogue_ops(segment.pixels, vectors);
+    longest_block = std::max({longest_block, row, epilogue});
+    return rows * row + epilogue;
+  }
+
+  // Emitted steps of the loop over channels, for `taps` taps of a row.
+  double steps(double taps, bool known) const {
+    const double ic = static_cast<double>(shape_.ic);
+    if (unrolls(Unroll::kFull)) return taps * ic;
+    const bool contiguous = known && schedule_.algorithm == Algorithm::kDirect &&
+                            !unrolls(Unroll::kTaps) && shape_.dilations.w == 1 &&
+                            shape_.src.c == 1 && shape_.src.w == shape_.ic;
+    const double count = contiguous ? taps * ic : ic;
+    const double unroll = schedule_.ic_unroll;
+    const double emitted =
+        std::min(unroll, count) + (count > unroll ? std::fmod(count, unroll) : 0);
+    return unrolls(Unroll::kTaps) && known ? taps * emitted : emitted;
+  }
+
+  double epilogue_ops(int pixels, int vectors) const {
+    double chain = 1 + (shape_.dst.c == 1 ? 0 : 2 * schedule_.lanes);
+    for (const ir::PostOp& op : conv_.post) chain += ops_of(op.kind);
+    const bool looped = schedule_.epilogue == Epilogue::kLoop && !unrolls(Unroll::kFull);
+    return looped ? vectors * (chain + pixels) : vectors * pixels * chain;
+  }
+
+  const ir::Conv& conv_;
+  const Schedule& schedule_;
+  const NestShape shape_;
+  const RowPlan plan_;
+};
+
+}  // namespace
+
+CodeSize estimate_code_size(const ir::Conv& conv, const Schedule& schedule) {
+  return Estimator(conv, schedule).estimate();
+}
+
+}  // namespace convgen::codegen

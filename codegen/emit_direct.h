@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Direct convolution: lanes are output channels, every source value is broadcast.
+#pragma once
+
+#include "codegen/emit_nest.h"
+
+namespace convgen::codegen {
+
+// Emits, for one row of taps and a tile of P pixels x V vectors,
+//   for kw, for ic step ic_unroll               one loop where kw and ic lie behind each other
+//     w[v] = weights row of (kw, ic)            V vector loads
+//     acc[p][v] += splat(src[p, kw, ic]) * w[v] P broadcasts, P x V FMAs
+// After Georganas et al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD
+// Architectures", SC18, section II (register blocking), without its data layout.
+class DirectTapEmitter : public TapEmitter {
+ public:
+  DirectTapEmitter(KernelBuilder& b, const Schedule& schedule, const NestShape& shape)
+      : b_(b), schedule_(schedule), shape_(shape) {}
+  Values emit_taps(const TileSite& site, const TapRow& row, Values acc) override;
+
+ private:
+  struct Pointers {
+    llvm::Value* src;
+    llvm::Value* weights;
+  };
+  Values emit_channels(const TileSite& site, const TapRow& row, Pointers at, int64_t count,
+                       Values acc);
+  Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic, Values acc);
+  bool taps_are_contiguous(const TapRow& row) const;
+
+  KernelBuilder& b_;
+  const Schedule& schedule_;
+  const NestShape& shape_;
+};
+
+}  // namespace convgen::codegen

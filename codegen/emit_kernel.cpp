@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/emit_kernel.h"
+
+#include "codegen/emit_depthwise.h"
+#include "codegen/emit_direct.h"
+#include "codegen/kernel_abi.h"
+#include "codegen/loop_nest.h"
+
+namespace convgen::codegen {
+namespace {
+
+std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext& context, const Target& target) {
+  auto module = std::make_unique<llvm::Module>("convgen", context);
+  module->setTargetTriple(target.triple);
+  module->setPICLevel(llvm::PICLevel::SmallPIC);
+  return module;
+}
+
+// void NAME(const KernelArgs* args, i64 begin, i64 end), the builder in its entry block.
+llvm::Function* begin_function(KernelBuilder& b, llvm::Module& module, const Target& target,
+                               const std::string& name, int vector_bits) {
+  auto* type = llvm::FunctionType::get(
+      b.getVoidTy(), {b.getPtrTy(), b.getInt64Ty(), b.getInt64Ty()}, /*isVarArg=*/false);
+  auto* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
+  function->setDoesNotThrow();
+  function->addParamAttr(0, llvm::Attribute::NoAlias);
+  function->addParamAttr(0, llvm::Attribute::ReadOnly);
+  function->addFnAttr("target-cpu", target.cpu);
+  function->addFnAttr("tune-cpu", target.tune_cpu);
+  function->addFnAttr("target-features", target.feature_string());
+  // LLVM prefers 256-bit vectors on many AVX-512 CPUs and would split ours.
+  function->addFnAttr("prefer-vector-width", std::to_string(vector_bits));
+  function->addFnAttr("min-legal-vector-width", std::to_string(vector_bits));
+  const char* names[] = {"args", "begin", "end"};
+  for (int i = 0; i < 3; ++i) function->getArg(i)->setName(names[i]);
+  b.SetInsertPoint(llvm::BasicBlock::Create(b.getContext(), "entry", function));
+  return function;
+}
+
+llvm::Value* load_pointer(KernelBuilder& b, llvm::Value* args, size_t offset_bytes,
+                          const char* name) {
+  llvm::Value* field = b.CreateConstGEP1_64(b.getInt8Ty(), args, offset_bytes);
+  return b.CreateLoad(b.getPtrTy(), field, name);
+}
+
+KernelPointers load_pointers(KernelBuilder& b, llvm::Value* args) {
+  return {load_pointer(b, args, offsetof(KernelArgs, src), "src"),
+          load_pointer(b, args, offsetof(KernelArgs, weights), "weights"),
+          load_pointer(b, args, offsetof(KernelArgs, bias), "bias"),
+          load_pointer(b, args, offsetof(KernelArgs, add), "add"),
+          load_pointer(b, args, offsetof(KernelArgs, scale), "scale"),
+          load_pointer(b, args, offsetof(KernelArgs, dst), "dst")};
+}
+
+}  // namespace
+
+std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
+                                          const Schedule& schedule, const Target& target,
+                                          const std::string& function_name) {
+  auto module = make_module(context, target);
+  KernelBuilder b(*module, target, schedule.lanes);
+  llvm::Function* function = begin_function(b, *module, target, function_name, schedule.lanes * 32);
+  if (conv.dst_elements() == 0) {
+    b.CreateRetVoid();
+    return module;
+  }
+  const NestShape shape = nest_shape(conv, schedule);
+  const KernelPointers pointers = load_pointers(b, function->getArg(0));
+  DirectTapEmitter direct(b, schedule, shape);
+  DepthwiseTapEmitter depthwise(b, schedule, shape);
+  TapEmitter* taps = &direct;
+  if (schedule.algorithm == Algorithm::kDepthwise) taps = &depthwise;
+  emit_nest(b, conv, schedule, shape, pointers, function->getArg(1), function->getArg(2), *taps);
+  b.CreateRetVoid();
+  return module;
+}
+
+// Twelve chains on 16 registers, 24 on 32: more than latency 4 x 2 ports, and no spill.
+std::unique_ptr<llvm::Module> emit_peak_loop(llvm::LLVMContext& context, const Target& target,
+                                             const std::string& function_name, int64_t* flops) {
+  const int chains = target.vector_registers >= 32 ? 24 : target.has_fma ? 12 : 6;
+  *flops = int64_t{2} * chains * target.max_lanes;
+  auto module = make_module(context, target);
+  KernelBuilder b(*module, target, target.max_lanes);
+  llvm::Function* function =
+      begin_function(b, *module, target, function_name, target.max_lanes * 32);
+  const KernelPointers pointers = load_pointers(b, function->getArg(0));
+  llvm::Value* x = b.load_splat(pointers.src, "x");
+  llvm::Value* w = b.load_splat(b.at(pointers.src, 1), "w");
+  Values acc;
+  for (int i = 0; i < chains; ++i) acc.push_back(b.splat(static_cast<float>(i)));
+  acc = emit_for(b, {function->getArg(1), function->getArg(2)}, "chain", acc,
+                 [&](llvm::Value*, Values at) {
+                   for (llvm::Value*& sum : at) sum = b.fma(x, w, sum);
+                   return at;
+                 });
+  for (int i = 0; i < chains; ++i)
+    b.store_lanes(acc[i], b.at(pointers.dst, i * target.max_lanes), target.max_lanes);
+  b.CreateRetVoid();
+  return module;
+}
+
+}  // namespace convgen::codegen

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Modules: one function of type KernelFunction each, ready for LLVM's code generator.
+#pragma once
+
+#include <llvm/IR/Module.h>
+
+#include <memory>
+#include <string>
+
+#include "codegen/schedule.h"
+#include "codegen/target.h"
+#include "ir/conv.h"
+
+namespace convgen::codegen {
+
+// The kernel of conv by schedule, which check_schedule has passed.
+std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
+                                          const Schedule& schedule, const Target& target,
+                                          const std::string& function_name);
+
+// A loop of register-only FMAs: each iteration of [begin, end) does `flops` floating-point
+// operations. Measures what the target can do at best.
+std::unique_ptr<llvm::Module> emit_peak_loop(llvm::LLVMContext& context, const Target& target,
+                                             const std::string& function_name, int64_t* flops);
+
+}  // namespace convgen::codegen

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/emit_nest.h"
+
+#include "codegen/emit_epilogue.h"
+#include "codegen/loop_nest.h"
+#include "codegen/packed_layout.h"
+#include "codegen/row_plan.h"
+
+namespace convgen::codegen {
+namespace {
+
+// One block of output channels of one image and group.
+struct BlockSite {
+  int vectors;
+  int last_lanes;
+  llvm::Value* channel;  // first output channel, counted over all groups
+  llvm::Value* src;      // image and input channels chosen, d = h = w = 0
+  llvm::Value* weights;  // the block's packed rows
+  llvm::Value* dst;      // offset of image and channel in dst, in floats
+};
+
+struct RowSite {
+  BlockSite block;
+  llvm::Value* od;
+  llvm::Value* oh;
+};
+
+class NestEmitter {
+ public:
+  NestEmitter(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
+              const NestShape& shape, const KernelPointers& pointers, TapEmitter& taps)
+      : b_(b),
+        schedule_(schedule),
+        shape_(shape),
+        plan_(plan_row(shape, schedule)),
+        layout_(packed_layout(conv, schedule)),
+        pointers_(pointers),
+        taps_(taps),
+        epilogue_(b, conv, schedule, shape.dst, pointers) {}
+
+  void emit_task(llvm::Value* task);
+
+ private:
+  bool unrolls(Unroll at_least) const { return schedule_.unroll >= at_least; }
+  void emit_oc_blocks(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
+                      llvm::function_ref<void(const BlockSite&)> body);
+  BlockSite block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block, bool tail);
+  void emit_row(const RowSite& row, llvm::Value* tile_begin, llvm::Value* tile_end);
+  void emit_tile(const RowSite& row, llvm::Value* tile, size_t segment, int64_t tiles_before);
+  void emit_segment_tile(const RowSite& row, const RowSegment& segment, llvm::Value* ow);
+
+  struct AxisTaps;
+  AxisTaps axis_taps(int axis, llvm::Value* out_index);
+  Values emit_axis(int axis, llvm::Value* out_index, llvm::StringRef name, Values acc,
+                   llvm::function_ref<Values(llvm::Value* k, llvm::Value* inside, Values)> body);
+  Values emit_row_spans(const TileSite& site, const RowSegment& segment, llvm::Value* ow,
+                        llvm::Value* inside, Values acc);
+  Values emit_ranged_spans(const TileSite& site, llvm::Value* ow, Values acc);
+  Values emit_outside_row(const TileSite& site, Values acc);
+
+  KernelBuilder& b_;
+  const Schedule& schedule_;
+  const NestShape& shape_;
+  const RowPlan plan_;
+  const PackedLayout layout_;
+  const KernelPointers& pointers_;
+  TapEmitter& taps_;
+  EpilogueEmitter epilogue_;
+};
+
+// Splits a linear index into its innermost factor and the rest.
+llvm::Value* take_factor(KernelBuilder& b, llvm::Value*& index, int64_t count) {
+  if (count == 1) return b.index(0);
+  llvm::Value* factor = b.CreateURem(index, b.index(count));
+  index = b.CreateUDiv(index, b.index(count));
+  return factor;
+}
+
+void NestEmitter::emit_task(llvm::Value* task) {
+  llvm::Value* rest = task;
+  llvm::Value* tile_block = take_factor(b_, rest, shape_.tile_blocks);
+  llvm::Value* oh_block = take_factor(b_, rest, shape_.oh_blocks);
+  llvm::Value* od = take_factor(b_, rest, shape_.out.d);
+  llvm::Value* oc_block = shape_.oc_in_task ? take_factor(b_, rest, shape_.oc_blocks) : nullptr;
+  llvm::Value* g = take_factor(b_, rest, shape_.groups);
+  llvm::Value* n = shape_.n == 1 ? b_.index(0) : rest;
+
+  const int64_t rows = schedule_.rows_per_task;
+  const int64_t tiles = schedule_.tiles_per_task == 0 ? shape_.row_tiles : schedule_.tiles_per_task;
+  llvm::Value* oh_begin = b_.scale_index(oh_block, rows);
+  llvm::Value* oh_end =
+      b_.min_index(b_.add_index(oh_begin, b_.index(rows)), b_.index(shape_.out.h));
+  llvm::Value* tile_begin = b_.scale_index(tile_block, tiles);
+  llvm::Value* tile_end =
+      b_.min_index(b_.add_index(tile_begin, b_.index(tiles)), b_.index(shape_.row_tiles));
+  emit_oc_blocks(n, g, oc_block, [&](const BlockSite& block) {
+    emit_for(b_, {oh_begin, oh_end, 1, unrolls(Unroll::kFull)}, "oh", {},
+             [&](llvm::Value* oh, Values) {
+               emit_row({block, od, oh}, tile_begin, tile_end);
+               return Values();
+             });
+  });
+}
+
+// Full blocks are a loop or the task's own block; the narrower last one has code of its own.
+void NestEmitter::emit_oc_blocks(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
+                                 llvm::function_ref<void(const BlockSite&)> body) {
+  const int64_t full = layout_.full_blocks();
+  const bool tail = layout_.tail_width() != 0;
+  const auto emit_full = [&](llvm::Value* block) { body(block_site(n, g, block, false)); };
+  const auto emit_tail = [&] { body(block_site(n, g, b_.index(full), true)); };
+  if (!shape_.oc_in_task) {
+    emit_for(b_, {b_.index(0), b_.index(full), 1, unrolls(Unroll::kFull)}, "ocb", {},
+             [&](llvm::Value* block, Values) { return emit_full(block), Values(); });
+    if (tail) emit_tail();
+  } else if (tail && full == 0) {
+    emit_tail();
+  } else if (tail) {
+    emit_if(
+        b_, b_.CreateICmpSLT(oc_block, b_.index(full)), "ocb.full", {},
+        [&](Values) { return emit_full(oc_block), Values(); },
+        [&](Values) { return emit_tail(), Values(); });
+  } else {
+    emit_full(oc_block);
+  }
+}
+
+BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
+                                  bool tail) {
+  const bool depthwise = schedule_.algorithm == Algorithm::kDepthwise;
+  const int64_t width = tail ? layout_.tail_width() : layout_.oc_block;
+  const int64_t real = tail ? layout_.oc_per_group % layout_.oc_block : layout_.oc_block;
+  BlockSite site;
+  site.vectors = static_cast<int>(width / layout_.lanes);
+  site.last_lanes = static_cast<int>(real - (site.vectors - 1) * layout_.lanes);
+  llvm::Value* channel_in_group = b_.scale_index(oc_block, layout_.oc_block);
+  site.channel = b_.add_index(b_.scale_index(g, shape_.oc), channel_in_group);
+  llvm::Value* src_channel = depthwise ? site.channel : b_.scale_index(g, shape_.ic);
+  site.src = b_.at(pointers_.src, b_.add_index(b_.scale_index(n, shape_.src.n),
+                                               b_.scale_index(src_channel, shape_.src.c)));
+  site.weights = b_.at(pointers_.weights,
+                       b_.add_index(b_.scale_index(g, layout_.group_elements()),
+                                    b_.scale_index(oc_block, layout_.oc_block * layout_.steps)));
+  site.dst =
+      b_.add_index(b_.scale_index(n, shape_.dst.n), b_.scale_index(site.channel, shape_.dst.c));
+  return site;
+}
+
+void NestEmitter::emit_row(const RowSite& row, llvm::Value* tile_begin, llvm::Value* tile_end) {
+  emit_for(b_, {tile_begin, tile_end, 1, unrolls(Unroll::kFull)}, "tile", {},
+           [&](llvm::Value* tile, Values) {
+             emit_tile(row, tile, 0, 0);
+             return Values();
+           });
+}
+
+// A chain of branches over the segments of the row: tile number -> segment.
+void NestEmitter::emit_tile(const RowSite& row, llvm::Value* tile, size_t segment,
+                            int64_t tiles_before) {
+  const RowSegment& here = plan_[segment];
+  const auto emit_here = [&](Values) {
+    llvm::Value* number = b_.CreateSub(tile, b_.index(tiles_before));
+    emit_segment_tile(row, here,
+                      b_.add_index(b_.scale_index(number, here.pixels), b_.index(here.first_ow)));
+    return Values();
+  };
+  if (segment + 1 == plan_.size()) {
+    emit_here({});
+    return;
+  }
+  const int64_t tiles_after = tiles_before + here.tiles;
+  emit_if(b_, b_.CreateICmpSLT(tile, b_.index(tiles_after)), "segment", {}, emit_here,
+          [&](Values) { return emit_tile(row, tile, segment + 1, tiles_after), Values(); });
+}
+
+void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segment,
+                                    llvm::Value* ow) {
+  const BlockSite& block = row.block;
+  Values acc(segment.pixels * block.vectors, b_.zero());
+  // Input position of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
+  const auto in_position = [&](llvm::Value* out_index, int axis) {
+    return b_.CreateSub(b_.scale_index(out_index, shape_.strides[axis]),
+                        b_.index(shape_.pads_begin[axis]));
+  };
+  llvm::Value* origin = b_.at(
+      block.src, b_.add_index(b_.add_index(b_.scale_index(in_position(row.od, 0), shape_.src.d),
+                                           b_.scale_index(in_position(row.oh, 1), shape_.src.h)),
+                              b_.scale_index(in_position(ow, 2), shape_.src.w)));
+  const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.lanes;
+
+  acc = emit_axis(0, row.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
+    return emit_axis(
+        1, row.oh, "kh", at_kd, [&](llvm::Value* kh, llvm::Value* kh_inside, Values at_kh) {
+          TileSite site{segment.pixels, block.vectors, block.last_lanes};
+          site.src_row =
+              b_.at(origin, b_.add_index(b_.scale_index(kd, shape_.dilations.d * shape_.src.d),
+                                         b_.scale_index(kh, shape_.dilations.h * shape_.src.h)));
+          llvm::Value* tap_row = b_.add_index(b_.scale_index(kd, shape_.kernel.h), kh);
+          site.weights_row = b_.at(block.weights, b_.scale_index(tap_row, kw_row));
+          return emit_row_spans(site, segment, ow, b_.CreateAnd(kd_inside, kh_inside), at_kh);
+        });
+  });
+  llvm::Value* dst = b_.add_index(
+      b_.add_index(block.dst, b_.scale_index(row.od, shape_.dst.d)),
+      b_.add_index(b_.scale_index(row.oh, shape_.dst.h), b_.scale_index(ow, shape_.dst.w)));
+  epilogue_.emit({segment.pixels, block.vectors, block.last_lanes, block.channel, dst}, acc);
+}
+
+// Taps [begin, end) of an axis lie inside the image for one output index.
+struct NestEmitter::AxisTaps {
+  llvm::Value* begin;
+  llvm::Value* end;
+};
+
+// begin = ceil(max(pad - out * stride, 0) / dilation); end likewise from the other border.
+NestEmitter::AxisTaps NestEmitter::axis_taps(int axis, llvm::Value* out_index) {
+  const int64_t dilation = shape_.dilations[axis];
+  const auto ceil_div = [&](llvm::Value* distance) {
+    distance = b_.max_index(distance, b_.index(0));
+    return b_.CreateUDiv(b_.add_index(distance, b_.index(dilation - 1)), b_.index(dilation));
+  };
+  llvm::Value* before = b_.CreateSub(b_.index(shape_.pads_begin[axis]),
+                                     b_.scale_index(out_index, shape_.strides[axis]));
+  llvm::Value* kernel = b_.index(shape_.kernel[axis]);
+  return {ceil_div(before),
+          b_.min_index(ceil_div(b_.add_index(before, b_.index(shape_.in[axis]))), kernel)};
+}
+
+// True where some output of the axis has a tap outside the image.
+bool reaches_outside(const NestShape& shape, int axis) {
+  const int64_t last = (shape.out[axis] - 1) * shape.strides[axis] - shape.pads_begin[axis] +
+                       (shape.kernel[axis] - 1) * shape.dilations[axis];
+  return shape.pads_begin[axis] > 0 || last >= shape.in[axis];
+}
+
+// Loops over the taps of depth or height. Unrolled taps, and taps that must see pad_value, run
+// over the whole axis and are told whether they lie inside; else the loop's bounds tell.
+Values NestEmitter::emit_axis(
+    int axis, llvm::Value* out_index, llvm::StringRef name, Values acc,
+    llvm::function_ref<Values(llvm::Value* k, llvm::Value* inside, Values)> body) {
+  const bool unroll = unrolls(Unroll::kTaps);
+  const bool whole = !reaches_outside(shape_, axis);
+  if (whole || unroll || shape_.pad_value != 0) {
+    const LoopRange range{b_.index(0), b_.index(shape_.kernel[axis]), 1, unroll};
+    return emit_for(b_, range, name, acc, [&](llvm::Value* k, Values at_k) {
+      if (whole) return body(k, b_.getTrue(), at_k);
+      llvm::Value* position =
+          b_.CreateSub(b_.add_index(b_.scale_index(out_index, shape_.strides[axis]),
+                                    b_.scale_index(k, shape_.dilations[axis])),
+                       b_.index(shape_.pads_begin[axis]));
+      return body(k, b_.CreateICmpULT(position, b_.index(shape_.in[axis])), at_k);
+    });
+  }
+  const AxisTaps taps = axis_taps(axis, out_index);
+  return emit_for(b_, {taps.begin, taps.end}, name, acc,
+                  [&](llvm::Value* k, Values at_k) { return body(k, b_.getTrue(), at_k); });
+}
+
+Values NestEmitter::emit_row_spans(const TileSite& site, const RowSegment& segment, llvm::Value* ow,
+                                   llvm::Value* inside, Values acc) {
+  return emit_if(
+      b_, inside, "row.inside", acc,
+      [&](Values at) {
+        if (segment.ranged) return emit_ranged_spans(site, ow, at);
+        for (const TapSpan& span : segment.spans)
+          at = taps_.emit_taps(
+              site,
+              {b_.index(span.kw_begin), b_.index(span.kw_end), span.first_pixel, span.last_pixel},
+              at);
+        return at;
+      },
+      [&](Values at) { return emit_outside_row(site, at); });
+}
+
+// One pixel: taps before the image, inside, behind it.
+Values NestEmitter::emit_ranged_spans(const TileSite& site, llvm::Value* ow, Values acc) {
+  const AxisTaps taps = axis_taps(2, ow);
+  llvm::Value* begin = b_.min_index(taps.begin, b_.index(shape_.kernel.w));
+  llvm::Value* end = b_.max_index(begin, taps.end);
+  if (shape_.pad_value != 0) acc = taps_.emit_taps(site, {b_.index(0), begin, 0, 0}, acc);
+  acc = taps_.emit_taps(site, {begin, end, 0, 1}, acc);
+  if (shape_.pad_value != 0)
+    acc = taps_.emit_taps(site, {end, b_.index(shape_.kernel.w), 0, 0}, acc);
+  return acc;
+}
+
+Values NestEmitter::emit_outside_row(const TileSite& site, Values acc) {
+  if (shape_.pad_value == 0) return acc;
+  return taps_.emit_taps(site, {b_.index(0), b_.index(shape_.kernel.w), 0, 0}, acc);
+}
+
+}  // namespace
+
+void emit_nest(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
+               const NestShape& shape, const KernelPointers& pointers, llvm::Value* begin,
+               llvm::Value* end, TapEmitter& taps) {
+  NestEmitter nest(b, conv, schedule, shape, pointers, taps);
+  if (schedule.unroll == Unroll::kFull) {
+    // To the caller all of it is one task, so its range only says whether to run.
+    emit_if(
+        b, b.CreateICmpSLT(begin, end), "run", {},
+        [&](Values) {
+          for (int64_t task = 0; task < shape.tasks(); ++task) nest.emit_task(b.index(task));
+          return Values();
+        },
+        [](Values) { return Values(); });
+    return;
+  }
+  emit_for(b, {begin, end}, "task", {},
+           [&](llvm::Value* task, Values) { return nest.emit_task(task), Values(); });
+}
+
+}  // namespace convgen::codegen

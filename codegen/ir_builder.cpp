@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/ir_builder.h"
+
+#include <llvm/IR/InlineAsm.h>
+#include <llvm/IR/Intrinsics.h>
+
+#include <bit>
+
+namespace convgen::codegen {
+namespace {
+
+constexpr llvm::Align kFloatAlign = llvm::Align::Constant<alignof(float)>();
+
+}  // namespace
+
+KernelBuilder::KernelBuilder(llvm::Module& module, const Target& target, int lanes)
+    : IRBuilder(module.getContext()),
+      lanes_(lanes),
+      has_fma_(target.has_fma),
+      has_lane_masks_(target.has_lane_masks) {}
+
+llvm::Value* KernelBuilder::min_index(llvm::Value* a, llvm::Value* b) {
+  return CreateSelect(CreateICmpSLT(a, b), a, b);
+}
+
+llvm::Value* KernelBuilder::max_index(llvm::Value* a, llvm::Value* b) {
+  return CreateSelect(CreateICmpSGT(a, b), a, b);
+}
+
+llvm::Value* KernelBuilder::at(llvm::Value* base, llvm::Value* elements) {
+  if (auto* constant = llvm::dyn_cast<llvm::ConstantInt>(elements); constant && constant->isZero())
+    return base;
+  return CreateGEP(getFloatTy(), base, elements);
+}
+
+llvm::Value* KernelBuilder::splat(float value) {
+  return llvm::ConstantFP::get(vector_type(), llvm::APFloat(value));
+}
+
+llvm::Value* KernelBuilder::load_splat(llvm::Value* address, const llvm::Twine& name) {
+  return CreateVectorSplat(lanes_, CreateAlignedLoad(getFloatTy(), address, kFloatAlign), name);
+}
+
+llvm::Value* KernelBuilder::lane_mask(int count) {
+  llvm::SmallVector<llvm::Constant*, 16> bits;
+  for (int lane = 0; lane < lanes_; ++lane) bits.push_back(getInt1(lane < count));
+  return llvm::ConstantVector::get(bits);
+}
+
+// Without lane masks a partial vector is put together from power-of-two pieces: 7 = 4 + 2 + 1.
+llvm::Value* KernelBuilder::load_lanes(llvm::Value* address, int count, const llvm::Twine& name) {
+  if (count == lanes_) return CreateAlignedLoad(vector_type(), address, kFloatAlign, name);
+  if (has_lane_masks_ && lanes_ >= 4)
+    return CreateMaskedLoad(vector_type(), address, kFloatAlign, lane_mask(count), zero(), name);
+  llvm::Value* result = zero();
+  for (int lane = 0; lane < count;) {
+    const int piece = static_cast<int>(std::bit_floor(static_cast<unsigned>(count - lane)));
+    auto* type = llvm::FixedVectorType::get(getFloatTy(), piece);
+    llvm::Value* part = CreateAlignedLoad(type, at(address, lane), kFloatAlign);
+    llvm::SmallVector<int, 16> widen(lanes_, piece), merge;
+    for (int i = 0; i < piece; ++i) widen[i] = i;
+    part = CreateShuffleVector(part, llvm::Constant::getNullValue(type), widen);
+    for (int i = 0; i < lanes_; ++i)
+      merge.push_back(i >= lane && i < lane + piece ? lanes_ + i - lane : i);
+    result = CreateShuffleVector(result, part, merge);
+    lane += piece;
+  }
+  return result;
+}
+
+void KernelBuilder::store_lanes(llvm::Value* value, llvm::Value* address, int count) {
+  if (count == lanes_) {
+    CreateAlignedStore(value, address, kFloatAlign);
+    return;
+  }
+  if (has_lane_masks_ && lanes_ >= 4) {
+    CreateMaskedStore(value, address, kFloatAlign, lane_mask(count));
+    return;
+  }
+  for (int lane = 0; lane < count;) {
+    const int piece = static_cast<int>(std::bit_floor(static_cast<unsigned>(count - lane)));
+    llvm::SmallVector<int, 16> lanes;
+    for (int i = 0; i < piece; ++i) lanes.push_back(lane + i);
+    CreateAlignedStore(CreateShuffleVector(value, lanes), at(address, lane), kFloatAlign);
+    lane += piece;
+  }
+}
+
+llvm::Value* KernelBuilder::gather_lanes(llvm::Value* address, int64_t stride, int count) {
+  if (stride == 1) return load_lanes(address, count);
+  llvm::Value* result = zero();
+  for (int lane = 0; lane < count; ++lane) {
+    llvm::Value* element = CreateAlignedLoad(getFloatTy(), at(address, lane * stride), kFloatAlign);
+    result = CreateInsertElement(result, element, getInt64(lane));
+  }
+  return result;
+}
+
+void KernelBuilder::scatter_lanes(llvm::Value* value, llvm::Value* address, int64_t stride,
+                                  int count) {
+  if (stride == 1) return store_lanes(value, address, count);
+  for (int lane = 0; lane < count; ++lane)
+    CreateAlignedStore(CreateExtractElement(value, lane), at(address, lane * stride), kFloatAlign);
+}
+
+// Packed rows are whole vectors in a 64-byte aligned buffer, so a vector's own size is its
+// alignment.
+llvm::Value* KernelBuilder::load_packed(llvm::Value* address, const llvm::Twine& name) {
+  return CreateAlignedLoad(vector_type(), address, llvm::Align(lanes_ * sizeof(float)), name);
+}
+
+llvm::Value* KernelBuilder::fma(llvm::Value* a, llvm::Value* b, llvm::Value* c) {
+  if (has_fma_) return CreateIntrinsic(llvm::Intrinsic::fma, {a->getType()}, {a, b, c});
+  return CreateFAdd(CreateFMul(a, b), c);
+}
+
+void KernelBuilder::fence() {
+  auto* type = llvm::FunctionType::get(getVoidTy(), false);
+  CreateCall(llvm::InlineAsm::get(type, "", "~{memory}", /*hasSideEffects=*/true));
+}
+
+}  // namespace convgen::codegen

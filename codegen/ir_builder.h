@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// KernelBuilder: the small vocabulary every emitter speaks. Raw LLVM Create* calls live here and in
+// loop_nest; constant operands fold, so an index known at emission costs nothing in the code.
+#pragma once
+
+#include <llvm/ADT/SmallVector.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <cstdint>
+
+#include "codegen/target.h"
+
+namespace convgen::codegen {
+
+using Values = llvm::SmallVector<llvm::Value*, 40>;
+
+class KernelBuilder : public llvm::IRBuilder<> {
+ public:
+  // lanes: floats a vector. All floating-point arithmetic is emitted without fast-math flags:
+  // fused multiply-adds are asked for by name, and nothing may be reordered.
+  KernelBuilder(llvm::Module& module, const Target& target, int lanes);
+
+  int lanes() const { return lanes_; }
+  llvm::FixedVectorType* vector_type() { return llvm::FixedVectorType::get(getFloatTy(), lanes_); }
+  llvm::FixedVectorType* int_vector_type() {
+    return llvm::FixedVectorType::get(getInt32Ty(), lanes_);
+  }
+
+  // i64 arithmetic on indices.
+  llvm::Value* index(int64_t value) { return getInt64(value); }
+  llvm::Value* add_index(llvm::Value* a, llvm::Value* b) { return CreateAdd(a, b); }
+  llvm::Value* scale_index(llvm::Value* a, int64_t factor) { return CreateMul(a, index(factor)); }
+  llvm::Value* min_index(llvm::Value* a, llvm::Value* b);
+  llvm::Value* max_index(llvm::Value* a, llvm::Value* b);
+
+  // &base[elements], in floats. Never inbounds: rows may begin left of their image.
+  llvm::Value* at(llvm::Value* base, llvm::Value* elements);
+  llvm::Value* at(llvm::Value* base, int64_t elements) { return at(base, index(elements)); }
+
+  // A float constant in all lanes.
+  llvm::Value* splat(float value);
+  llvm::Value* zero() { return llvm::ConstantFP::getZero(vector_type()); }
+  // One float from memory in all lanes.
+  llvm::Value* load_splat(llvm::Value* address, const llvm::Twine& name = "");
+  // The first `count` lanes from memory, the others zero; touches no byte beyond them.
+  llvm::Value* load_lanes(llvm::Value* address, int count, const llvm::Twine& name = "");
+  // The first `count` lanes to memory; touches no byte beyond them.
+  void store_lanes(llvm::Value* value, llvm::Value* address, int count);
+  // Lanes that lie `stride` floats apart.
+  llvm::Value* gather_lanes(llvm::Value* address, int64_t stride, int count);
+  void scatter_lanes(llvm::Value* value, llvm::Value* address, int64_t stride, int count);
+  // A whole vector from packed memory, aligned as packed rows are.
+  llvm::Value* load_packed(llvm::Value* address, const llvm::Twine& name = "");
+
+  // a * b + c, in one rounding where the target has FMA.
+  llvm::Value* fma(llvm::Value* a, llvm::Value* b, llvm::Value* c);
+
+  // Keeps equal loads of neighbouring taps from being merged across this point, which would make
+  // dozens of values live at once and spill the accumulators (SelectionDAG works block by block).
+  void fence();
+
+ private:
+  llvm::Value* lane_mask(int count);
+
+  int lanes_;
+  bool has_fma_;
+  bool has_lane_masks_;
+};
+
+}  // namespace convgen::codegen

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/nest_shape.h"
+
+#include <algorithm>
+
+#include "codegen/row_plan.h"
+
+namespace convgen::codegen {
+namespace {
+
+using ir::ActivationLayout;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+ActivationStrides strides_of(ActivationLayout layout, int64_t channels, const ir::Extent3& size) {
+  ActivationStrides s;
+  s.n = channels * size.product();
+  if (layout == ActivationLayout::kChannelsLast) {
+    s.c = 1;
+    s.w = channels;
+  } else {
+    s.c = size.product();
+    s.w = 1;
+  }
+  s.h = s.w * size.w;
+  s.d = s.h * size.h;
+  return s;
+}
+
+// An axis with one output has no stride, one with one tap no dilation: whatever they say, they are
+// never multiplied with anything but 0, and must not overflow on the way.
+void drop_unused_steps(NestShape& shape) {
+  for (int axis = 0; axis < ir::kMaxSpatialRank; ++axis) {
+    if (shape.out[axis] <= 1) shape.strides[axis] = 1;
+    if (shape.kernel[axis] == 1) shape.dilations[axis] = 1;
+  }
+}
+
+// Rows of an image follow each other without a gap in either layout, and so do images where the
+// channels come last in both tensors.
+void merge_rows(const ir::Conv& conv, NestShape& shape) {
+  const bool merge_images = conv.src_layout == ActivationLayout::kChannelsLast &&
+                            conv.dst_layout == ActivationLayout::kChannelsLast;
+  const int64_t pixels = conv.out.product() * (merge_images ? conv.n : 1);
+  if (merge_images) shape.n = 1;
+  shape.in = shape.out = {1, 1, pixels};
+}
+
+}  // namespace
+
+bool can_merge_rows(const ir::Conv& conv) {
+  const ir::Extent3 ones{1, 1, 1};
+  return conv.kernel == ones && conv.strides == ones && !conv.has_padding();
+}
+
+bool can_run_depthwise(const ir::Conv& conv) {
+  return conv.groups > 1 && conv.groups == conv.ic && conv.groups == conv.oc &&
+         conv.src_layout == ActivationLayout::kChannelsLast;
+}
+
+NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
+  NestShape shape;
+  const bool depthwise = schedule.algorithm == Algorithm::kDepthwise;
+  shape.n = conv.n;
+  shape.groups = depthwise ? 1 : conv.groups;
+  shape.ic = depthwise ? 1 : conv.ic_per_group();
+  shape.oc = depthwise ? conv.oc : conv.oc_per_group();
+  shape.in = conv.in;
+  shape.out = conv.out;
+  shape.kernel = conv.kernel;
+  shape.strides = conv.strides;
+  shape.dilations = conv.dilations;
+  shape.pads_begin = conv.pads_begin;
+  shape.pad_value = conv.pad_value;
+  shape.src = strides_of(conv.src_layout, conv.ic, conv.in);
+  shape.dst = strides_of(conv.dst_layout, conv.oc, conv.out);
+  drop_unused_steps(shape);
+  if (schedule.merge_rows) merge_rows(conv, shape);
+
+  shape.oc_blocks = ceil_div(shape.oc, schedule.oc_block());
+  shape.oc_in_task = schedule.order == LoopOrder::kOcOuter;
+  shape.row_tiles = count_row_tiles(shape, schedule);
+  const int64_t rows = std::max<int64_t>(1, schedule.rows_per_task);
+  shape.oh_blocks = ceil_div(shape.out.h, rows);
+  shape.tile_blocks =
+      schedule.tiles_per_task == 0 ? 1 : ceil_div(shape.row_tiles, schedule.tiles_per_task);
+  return shape;
+}
+
+}  // namespace convgen::codegen

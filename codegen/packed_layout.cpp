@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/packed_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace convgen::codegen {
+namespace {
+
+// Distances in the user's weights, in floats.
+struct WeightsStrides {
+  int64_t oc, ic, tap;
+};
+
+WeightsStrides strides_of(const ir::Conv& conv) {
+  const int64_t taps = conv.kernel.product();
+  if (conv.weights_layout == ir::WeightsLayout::kSpatialIO)
+    return {1, conv.oc, conv.ic_per_group() * conv.oc};
+  return {conv.ic_per_group() * taps, taps, 1};
+}
+
+}  // namespace
+
+int64_t PackedLayout::tail_width() const {
+  const int64_t rest = oc_per_group % oc_block;
+  return (rest + lanes - 1) / lanes * lanes;
+}
+
+PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
+  const bool depthwise = schedule.algorithm == Algorithm::kDepthwise;
+  PackedLayout layout;
+  layout.groups = depthwise ? 1 : conv.groups;
+  layout.oc_per_group = depthwise ? conv.oc : conv.oc_per_group();
+  layout.oc_block = schedule.oc_block();
+  layout.lanes = schedule.lanes;
+  layout.steps = conv.terms();
+  layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", depthwise ? "depthwise" : "direct",
+                           schedule.lanes, schedule.tile_vectors, layout.groups, conv.oc,
+                           conv.kernel.d, conv.kernel.h, conv.kernel.w, conv.ic_per_group());
+  return layout;
+}
+
+void pack_weights(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
+                  float* packed) {
+  const WeightsStrides strides = strides_of(conv);
+  const int64_t ic = conv.ic_per_group();
+  for (int64_t g = 0; g < layout.groups; ++g) {
+    for (int64_t first = 0; first < layout.oc_per_group; first += layout.oc_block) {
+      const int64_t real = std::min(layout.oc_block, layout.oc_per_group - first);
+      const int64_t width = (real + layout.lanes - 1) / layout.lanes * layout.lanes;
+      const float* block = weights + (g * layout.oc_per_group + first) * strides.oc;
+      for (int64_t step = 0; step < layout.steps; ++step, packed += width) {
+        const float* row = block + step / ic * strides.tap + step % ic * strides.ic;
+        for (int64_t c = 0; c < real; ++c) packed[c] = row[c * strides.oc];
+        std::fill(packed + real, packed + width, 0.0f);
+      }
+    }
+  }
+}
+
+}  // namespace convgen::codegen

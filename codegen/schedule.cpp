@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/schedule.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "codegen/code_size.h"
+#include "codegen/nest_shape.h"
+#include "codegen/row_plan.h"
+
+namespace convgen::codegen {
+namespace {
+
+template <typename Enum>
+struct Word {
+  Enum value;
+  std::string_view text;
+};
+
+constexpr Word<Algorithm> kAlgorithms[] = {{Algorithm::kDirect, "direct"},
+                                           {Algorithm::kDepthwise, "depthwise"}};
+constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
+                                       {LoopOrder::kPixelOuter, "pixel_outer"}};
+constexpr Word<Unroll> kUnrolls[] = {
+    {Unroll::kTile, "tile"}, {Unroll::kTaps, "taps"}, {Unroll::kFull, "full"}};
+constexpr Word<Edges> kEdges[] = {{Edges::kExact, "exact"}, {Edges::kRanged, "ranged"}};
+constexpr Word<Epilogue> kEpilogues[] = {{Epilogue::kInline, "inline"}, {Epilogue::kLoop, "loop"}};
+
+template <typename Enum, size_t N>
+std::string_view text_of(const Word<Enum> (&words)[N], Enum value) {
+  for (const auto& word : words)
+    if (word.value == value) return word.text;
+  return "?";
+}
+
+Status bad_word(std::string_view key, std::string_view value, std::string_view expected) {
+  return invalid_argument(fmt::format("schedule {}={}: expected {}", key, value, expected));
+}
+
+template <typename Enum, size_t N>
+Status read_word(std::string_view key, const Word<Enum> (&words)[N], std::string_view value,
+                 Enum& out) {
+  std::string known;
+  for (const auto& word : words) {
+    if (word.text == value) {
+      out = word.value;
+      return Status();
+    }
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", word.text);
+  }
+  return bad_word(key, value, known);
+}
+
+template <typename Int>
+Status read_number(std::string_view key, std::string_view value, int64_t min, int64_t max,
+                   Int& out) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  const bool whole = error == std::errc() && end == value.data() + value.size();
+  if (!whole || number < min || number > max)
+    return bad_word(key, value, fmt::format("a number from {} to {}", min, max));
+  out = static_cast<Int>(number);
+  return Status();
+}
+
+constexpr int kMaxTilePixels = 64;
+constexpr int kMaxTileVectors = 8;
+constexpr int kMaxIcUnroll = 4096;
+constexpr int64_t kMaxCount = int64_t{1} << 40;
+
+Status read_tile(std::string_view value, Schedule& s) {
+  const size_t cross = value.find('x');
+  if (cross == std::string_view::npos) return bad_word("tile", value, "PIXELSxVECTORS");
+  if (Status status = read_number("tile", value.substr(0, cross), 1, kMaxTilePixels, s.tile_pixels);
+      !status.ok())
+    return status;
+  return read_number("tile", value.substr(cross + 1), 1, kMaxTileVectors, s.tile_vectors);
+}
+
+using Reader = std::function<Status(std::string_view, Schedule&)>;
+
+const std::vector<std::pair<std::string_view, Reader>>& readers() {
+  static const auto* table = new std::vector<std::pair<std::string_view, Reader>>{
+      {"lanes", [](auto v, auto& s) { return read_number("lanes", v, 4, 16, s.lanes); }},
+      {"tile", read_tile},
+      {"ic_unroll",
+       [](auto v, auto& s) { return read_number("ic_unroll", v, 1, kMaxIcUnroll, s.ic_unroll); }},
+      {"order", [](auto v, auto& s) { return read_word("order", kOrders, v, s.order); }},
+      {"unroll", [](auto v, auto& s) { return read_word("unroll", kUnrolls, v, s.unroll); }},
+      {"edges", [](auto v, auto& s) { return read_word("edges", kEdges, v, s.edges); }},
+      {"epilogue",
+       [](auto v, auto& s) { return read_word("epilogue", kEpilogues, v, s.epilogue); }},
+      {"merge_rows",
+       [](auto v, auto& s) { return read_number("merge_rows", v, 0, 1, s.merge_rows); }},
+      {"rows_per_task",
+       [](auto v, auto& s) {
+         return read_number("rows_per_task", v, 1, kMaxCount, s.rows_per_task);
+       }},
+      {"tiles_per_task",
+       [](auto v, auto& s) {
+         return read_number("tiles_per_task", v, 0, kMaxCount, s.tiles_per_task);
+       }},
+  };
+  return *table;
+}
+
+Status read_schedule_word(std::string_view word, Schedule& schedule) {
+  const size_t equals = word.find('=');
+  if (equals == std::string_view::npos)
+    return read_word("algorithm", kAlgorithms, word, schedule.algorithm);
+  const std::string_view key = word.substr(0, equals);
+  std::string known;
+  for (const auto& [name, read] : readers()) {
+    if (name == key) return read(word.substr(equals + 1), schedule);
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
+  }
+  return invalid_argument(
+      fmt::format("schedule {}: unknown word, expected one of {}", word, known));
+}
+
+}  // namespace
+
+std::string print_schedule(const Schedule& s) {
+  return fmt::format(
+      "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} merge_rows={} "
+      "rows_per_task={} tiles_per_task={}",
+      text_of(kAlgorithms, s.algorithm), s.lanes, s.tile_pixels, s.tile_vectors, s.ic_unroll,
+      text_of(kOrders, s.order), text_of(kUnrolls, s.unroll), text_of(kEdges, s.edges),
+      text_of(kEpilogues, s.epilogue), static_cast<int>(s.merge_rows), s.rows_per_task,
+      s.tiles_per_task);
+}
+
+Result<Schedule> parse_schedule(std::string_view text, const Schedule& base) {
+  Schedule schedule = base;
+  constexpr std::string_view kBlanks = " \t\n";
+  for (size_t at = text.find_first_not_of(kBlanks); at != std::string_view::npos;) {
+    const size_t end = std::min(text.find_first_of(kBlanks, at), text.size());
+    if (Status status = read_schedule_word(text.substr(at, end - at), schedule); !status.ok())
+      return status;
+    at = text.find_first_not_of(kBlanks, end);
+  }
+  return schedule;
+}
+
+namespace {
+
+Status check_lanes(const Schedule& s, const Target& target) {
+  if ((s.lanes == 4 || s.lanes == 8 || s.lanes == 16) && s.lanes <= target.max_lanes)
+    return Status();
+  return bad_word("lanes", std::to_string(s.lanes),
+                  fmt::format("4, 8 or 16, at most {} on this target", target.max_lanes));
+}
+
+Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
+  if (s.algorithm != Algorithm::kDepthwise || can_run_depthwise(conv)) return Status();
+  return bad_word("algorithm", "depthwise",
+                  "a convolution with one input and one output channel a group, channels last");
+}
+
+Status check_merge_rows(const Schedule& s, const ir::Conv& conv) {
+  if (!s.merge_rows || can_merge_rows(conv)) return Status();
+  return bad_word("merge_rows", "1", "a 1x1 filter with stride 1 and no pads");
+}
+
+// Border columns x taps of a row: listing more than this is already too much code.
+constexpr double kMaxExactTaps = 1 << 16;
+
+Status check_edges(const Schedule& s, const ir::Conv& conv) {
+  if (s.edges != Edges::kExact) return Status();
+  const double columns = static_cast<double>(count_border_columns(nest_shape(conv, s)));
+  const double taps = columns * static_cast<double>(conv.kernel.w);
+  if (taps <= kMaxExactTaps) return Status();
+  return resource_exhausted(
+      fmt::format("schedule edges=exact: {:.0f} taps in border columns, must be at most {:.0f}",
+                  taps, kMaxExactTaps));
+}
+
+// Padding the last block to whole vectors must not pass what memory can hold.
+Status check_packed_size(const Schedule& s, const ir::Conv& conv) {
+  const double blocks = std::ceil(static_cast<double>(conv.oc_per_group()) / s.lanes);
+  const double elements =
+      blocks * s.lanes * static_cast<double>(conv.groups) * static_cast<double>(conv.terms());
+  if (elements <= 0x1p58) return Status();
+  return resource_exhausted(fmt::format(
+      "schedule lanes={}: packed weights would take {:.3g} floats, must be at most 2^58", s.lanes,
+      elements));
+}
+
+Status check_code_size(const Schedule& s, const ir::Conv& conv) {
+  const CodeSize size = estimate_code_size(conv, s);
+  if (size.total <= kMaxTotalOps && size.longest_block <= kMaxBlockOps) return Status();
+  return resource_exhausted(fmt::format(
+      "schedule unroll={} tile={}x{} ic_unroll={}: about {:.0f} vector operations, {:.0f} of them "
+      "in one block, must be at most {:.0f} and {:.0f}",
+      text_of(kUnrolls, s.unroll), s.tile_pixels, s.tile_vectors, s.ic_unroll, size.total,
+      size.longest_block, kMaxTotalOps, kMaxBlockOps));
+}
+
+}  // namespace
+
+Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target) {
+  Status status = check_lanes(schedule, target);
+  if (status.ok()) status = check_algorithm(schedule, conv);
+  if (status.ok()) status = check_merge_rows(schedule, conv);
+  if (status.ok()) status = check_packed_size(schedule, conv);
+  if (status.ok()) status = check_edges(schedule, conv);
+  if (status.ok()) status = check_code_size(schedule, conv);
+  return status;
+}
+
+}  // namespace convgen::codegen

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/select_schedule.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "codegen/code_size.h"
+#include "codegen/cost_model.h"
+#include "codegen/nest_shape.h"
+
+namespace convgen::codegen {
+namespace {
+
+using ir::PostOpKind;
+
+// Chains this long, and stores lane by lane, are emitted once in a loop over the tile's pixels.
+bool needs_epilogue_loop(const ir::Conv& conv) {
+  if (conv.dst_layout == ir::ActivationLayout::kChannelsFirst) return true;
+  const auto is_long = [](const ir::PostOp& op) {
+    switch (op.kind) {
+      case PostOpKind::kElu:
+      case PostOpKind::kSigmoid:
+      case PostOpKind::kTanh:
+      case PostOpKind::kGelu:
+      case PostOpKind::kGeluTanh:
+      case PostOpKind::kSilu:
+      case PostOpKind::kHardSwish:
+      case PostOpKind::kHardSigmoid:
+        return true;
+      default:
+        return false;
+    }
+  };
+  return conv.post.size() > 4 || std::any_of(conv.post.begin(), conv.post.end(), is_long);
+}
+
+// Cheap to decide before tiles are compared, and the same for all of them.
+Schedule common_schedule(const ir::Conv& conv) {
+  Schedule schedule;
+  schedule.merge_rows = can_merge_rows(conv);
+  schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
+  if (can_run_depthwise(conv)) {
+    schedule.algorithm = Algorithm::kDepthwise;
+    schedule.unroll = Unroll::kTaps;  // neighbouring pixels share their loads
+  }
+  return schedule;
+}
+
+// Input channels a step: enough to hide the loop's own instructions, less where a body is long
+// already (28 FMAs in a loop run as fast as 1,344 in a row).
+int select_ic_unroll(const Schedule& schedule, int64_t steps) {
+  const int64_t wanted = std::max<int64_t>(1, 56 / (schedule.tile_pixels * schedule.tile_vectors));
+  const int64_t limit = std::min<int64_t>(std::min<int64_t>(wanted, 8), steps);
+  for (int64_t unroll = limit; unroll > limit / 2; --unroll)
+    if (steps % unroll == 0) return static_cast<int>(unroll);
+  return static_cast<int>(limit);
+}
+
+// Rows whose loads and loops are one run of channels have more steps than ic.
+int64_t steps_of_row(const ir::Conv& conv) {
+  const bool contiguous = conv.groups == 1 && conv.dilations.w == 1 &&
+                          conv.src_layout == ir::ActivationLayout::kChannelsLast;
+  return conv.ic_per_group() * (contiguous ? conv.kernel.w : 1);
+}
+
+Schedule best_tile(const ir::Conv& conv, const Target& target, const Schedule& common,
+                   double* best_cycles) {
+  Schedule best = common;
+  *best_cycles = std::numeric_limits<double>::infinity();
+  const int64_t oc = common.algorithm == Algorithm::kDepthwise ? conv.oc : conv.oc_per_group();
+  for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
+    // A narrower vector pays only where it still holds all channels.
+    if (lanes < target.max_lanes && lanes < oc) continue;
+    const int64_t most_vectors = (std::max<int64_t>(oc, 1) + lanes - 1) / lanes;
+    for (int vectors = 1; vectors <= std::min<int64_t>(4, most_vectors); ++vectors) {
+      for (int pixels = 1; pixels <= max_tile_pixels(target, common.algorithm, vectors); ++pixels) {
+        Schedule candidate = common;
+        candidate.lanes = lanes;
+        candidate.tile_vectors = vectors;
+        candidate.tile_pixels = pixels;
+        const double cycles = predict_cycles(conv, candidate, target);
+        if (cycles < *best_cycles * 0.999) {
+          *best_cycles = cycles;
+          best = candidate;
+        }
+      }
+    }
+  }
+  return best;
+}
+
+// Makes the code shorter until it fits: fewer steps a loop, ranged borders, loops for taps and
+// epilogue, a smaller tile. The last of them always fits.
+Schedule fit_code_size(const ir::Conv& conv, const Target& target, Schedule schedule) {
+  const auto fits = [&] { return check_schedule(schedule, conv, target).ok(); };
+  if (!fits()) schedule.ic_unroll = 1;
+  if (!fits()) schedule.edges = Edges::kRanged;
+  if (!fits()) schedule.unroll = Unroll::kTile;
+  if (!fits()) schedule.epilogue = Epilogue::kLoop;
+  while (!fits() && schedule.tile_pixels > 1) schedule.tile_pixels /= 2;
+  while (!fits() && schedule.tile_vectors > 1) --schedule.tile_vectors;
+  return schedule;
+}
+
+// A convolution this small has no loop left at all.
+constexpr double kFullUnrollOps = 256;
+
+void select_unroll(const ir::Conv& conv, const Target& target, Schedule& schedule) {
+  Schedule full = schedule;
+  full.unroll = Unroll::kFull;
+  full.epilogue = Epilogue::kInline;
+  if (!check_schedule(full, conv, target).ok()) return;
+  if (estimate_code_size(conv, full).total <= kFullUnrollOps) schedule = full;
+}
+
+// What a task goes over once per block of output channels should stay in this share of L2.
+int64_t items_in_cache(const NestShape& shape, const Target& target, double pixels) {
+  const double pixel_bytes =
+      4.0 * (static_cast<double>(shape.ic) * static_cast<double>(shape.strides.w) +
+             static_cast<double>(shape.oc));
+  const double items = 0.25 * static_cast<double>(target.l2_bytes) / (pixel_bytes * pixels);
+  return std::max<int64_t>(1, static_cast<int64_t>(items));
+}
+
+// Tasks small enough to share among threads, large enough to keep what they reuse in cache: runs of
+// rows, or runs of tiles where there is one row only or a row alone is too much.
+void select_tasks(const ir::Conv& conv, const Target& target, int threads, Schedule& schedule) {
+  const NestShape shape = nest_shape(conv, schedule);
+  const bool pixel_outer = schedule.order == LoopOrder::kPixelOuter;
+  const int64_t wanted = threads > 1 ? int64_t{8} * threads : 1;
+  const int64_t outer = std::max<int64_t>(
+      1, shape.n * shape.groups * shape.out.d * (pixel_outer ? 1 : shape.oc_blocks));
+  const int64_t splits = (wanted + outer - 1) / outer;
+
+  int64_t rows = std::max<int64_t>(1, shape.out.h / splits);
+  if (pixel_outer)
+    rows = std::min(rows, items_in_cache(shape, target, static_cast<double>(shape.out.w)));
+  schedule.rows_per_task = rows;
+  if (rows > 1) return;
+
+  int64_t tiles = std::max<int64_t>(1, shape.row_tiles / (shape.out.h > 1 ? 1 : splits));
+  if (pixel_outer) tiles = std::min(tiles, items_in_cache(shape, target, schedule.tile_pixels));
+  schedule.tiles_per_task = tiles >= shape.row_tiles ? 0 : tiles;
+}
+
+}  // namespace
+
+Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
+  Selection selection;
+  double compute = 0;
+  Schedule schedule = best_tile(conv, target, common_schedule(conv), &compute);
+  schedule.ic_unroll = select_ic_unroll(
+      schedule, schedule.algorithm == Algorithm::kDepthwise ? 1 : steps_of_row(conv));
+  const Traffic traffic = predict_traffic(conv, schedule, target);
+  schedule.order = traffic.oc_outer_bytes < traffic.pixel_outer_bytes ? LoopOrder::kOcOuter
+                                                                      : LoopOrder::kPixelOuter;
+  schedule = fit_code_size(conv, target, schedule);
+  select_unroll(conv, target, schedule);
+  if (schedule.unroll != Unroll::kFull) select_tasks(conv, target, threads, schedule);
+  const double bytes = std::min(traffic.oc_outer_bytes, traffic.pixel_outer_bytes);
+  selection.schedule = schedule;
+  selection.predicted_cycles = std::max(compute, bytes / kMemoryBytesPerCycle);
+  selection.reason = fmt::format(
+      "{} pixels x {} vectors of {} keep {} of {} registers as accumulators; {} bound ({:.0f} "
+      "cycles of arithmetic, {:.0f} of memory)",
+      schedule.tile_pixels, schedule.tile_vectors, schedule.lanes,
+      schedule.tile_pixels * schedule.tile_vectors, target.vector_registers,
+      compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory", compute,
+      bytes / kMemoryBytesPerCycle);
+  return selection;
+}
+
+}  // namespace convgen::codegen

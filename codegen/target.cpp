@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/target.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <llvm/ADT/StringMap.h>
+#include <llvm/MC/MCSubtargetInfo.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/Triple.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <sstream>
+
+#include "codegen/llvm_targets.h"
+
+namespace convgen::codegen {
+namespace {
+
+bool has(const Target& target, std::string_view feature) {
+  const std::string on = "+" + std::string(feature);
+  return std::binary_search(target.features.begin(), target.features.end(), on);
+}
+
+// Vectors, registers and FMA by the features alone.
+void derive_x86(Target& target) {
+  // AVX-512 without VL lacks the masked forms on narrower vectors that tails use.
+  const bool avx512 = has(target, "avx512f") && has(target, "avx512vl");
+  target.max_lanes = avx512 ? 16 : has(target, "avx") ? 8 : 4;
+  target.vector_registers = avx512 ? 32 : 16;
+  target.has_fma = has(target, "fma") || avx512;
+  target.has_lane_masks = avx512;
+}
+
+void derive(Target& target) {
+  const llvm::Triple triple(target.triple);
+  if (triple.isX86()) return derive_x86(target);
+  target.max_lanes = 4;
+  target.vector_registers = triple.isAArch64() ? 32 : 16;
+  target.has_fma = triple.isAArch64();
+  target.has_lane_masks = false;
+}
+
+int64_t cache_bytes(int name, int64_t otherwise) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? bytes : otherwise;
+}
+
+void read_caches(Target& target) {
+  target.l1d_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, target.l1d_bytes);
+  target.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, target.l2_bytes);
+  target.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE, target.l3_bytes);
+}
+
+Result<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget(const std::string& triple,
+                                                         const std::string& cpu,
+                                                         const std::string& features) {
+  initialize_llvm_targets();
+  std::string message;
+  const llvm::Target* found = llvm::TargetRegistry::lookupTarget(triple, message);
+  if (found == nullptr)
+    return invalid_argument(fmt::format("mtriple={}: not a triple this LLVM compiles for", triple));
+  return std::unique_ptr<llvm::MCSubtargetInfo>(
+      found->createMCSubtargetInfo(triple, cpu, features));
+}
+
+Status check_cpu(const llvm::MCSubtargetInfo& info, const std::string& cpu) {
+  std::vector<std::string> known;
+  for (const llvm::SubtargetSubTypeKV& entry : info.getAllProcessorDescriptions()) {
+    if (cpu == entry.Key) return Status();
+    known.emplace_back(entry.Key);
+  }
+  return invalid_argument(
+      fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}", cpu, fmt::join(known, ", ")));
+}
+
+Status check_attributes(const llvm::MCSubtargetInfo& info, const std::string& attrs) {
+  std::stringstream words(attrs);
+  for (std::string word; std::getline(words, word, ',');) {
+    const bool spelled = word.size() > 1 && (word[0] == '+' || word[0] == '-');
+    const auto all = info.getAllProcessorFeatures();
+    const bool known = spelled && std::any_of(all.begin(), all.end(), [&](const auto& feature) {
+                         return word.substr(1) == feature.Key;
+                       });
+    if (!known)
+      return invalid_argument(fmt::format(
+          "mattr={}: '{}' must be + or - followed by a feature this LLVM knows", attrs, word));
+  }
+  return Status();
+}
+
+// Every feature the subtarget has, so that the list alone decides.
+std::vector<std::string> enabled_features(const llvm::MCSubtargetInfo& info) {
+  std::vector<std::string> features;
+  for (const llvm::SubtargetFeatureKV& feature : info.getEnabledProcessorFeatures())
+    features.push_back("+" + std::string(feature.Key));
+  std::sort(features.begin(), features.end());
+  return features;
+}
+
+std::string baseline_cpu(const llvm::Triple& triple) {
+  if (triple.getArch() == llvm::Triple::x86_64) return "x86-64";
+  return "generic";
+}
+
+std::string host_triple() { return llvm::Triple::normalize(llvm::sys::getProcessTriple()); }
+
+}  // namespace
+
+std::string Target::feature_string() const { return fmt::format("{}", fmt::join(features, ",")); }
+
+std::string Target::key() const {
+  return fmt::format("{};{};{};{}", triple, cpu, tune_cpu, feature_string());
+}
+
+// LLVM's getHostCPUFeatures reads CPUID and checks XCR0 for the registers the system saves.
+Result<Target> host_target() {
+  Target target;
+  target.triple = host_triple();
+  target.cpu = baseline_cpu(llvm::Triple(target.triple));
+  target.tune_cpu = llvm::sys::getHostCPUName().str();
+  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+    target.features.push_back((feature.second ? "+" : "-") + feature.first().str());
+  std::sort(target.features.begin(), target.features.end());
+  derive(target);
+  read_caches(target);
+  return target;
+}
+
+Result<Target> make_target(const std::string& triple, const std::string& cpu,
+                           const std::string& attrs) {
+  const std::string wanted = triple.empty() ? host_triple() : llvm::Triple::normalize(triple);
+  const bool is_host = wanted == host_triple();
+  if (is_host && cpu.empty() && attrs.empty()) return host_target();
+
+  auto plain = subtarget(wanted, "", "");
+  if (!plain) return plain.status();
+  if (Status status = cpu.empty() ? Status() : check_cpu(**plain, cpu); !status.ok()) return status;
+  if (Status status = check_attributes(**plain, attrs); !status.ok()) return status;
+
+  Target target;
+  std::string features = attrs;
+  if (cpu.empty() && is_host) {
+    auto host = host_target();
+    if (!host) return host;
+    target = *host;
+    features = target.feature_string() + "," + attrs;
+  } else {
+    target.triple = wanted;
+    target.cpu = baseline_cpu(llvm::Triple(wanted));
+    target.tune_cpu = cpu.empty() ? target.cpu : cpu;
+    if (is_host) read_caches(target);
+  }
+  auto info = subtarget(wanted, cpu.empty() ? target.cpu : cpu, features);
+  if (!info) return info.status();
+  target.features = enabled_features(**info);
+  derive(target);
+  return target;
+}
+
+Status check_runs_on(const Target& target, const Target& host) {
+  const llvm::Triple wanted(target.triple), here(host.triple);
+  if (wanted.getArch() != here.getArch())
+    return unsupported(fmt::format("target {}: this machine is {}", target.triple, host.triple));
+  // The host's list has every feature CPUID can show, on or off. What it does not mention is a
+  // preference of LLVM's scheduler, not an instruction.
+  for (const std::string& feature : target.features) {
+    if (feature[0] != '+') continue;
+    const std::string off = "-" + feature.substr(1);
+    if (std::binary_search(host.features.begin(), host.features.end(), off))
+      return unsupported(
+          fmt::format("target {}: this machine lacks {}", target.tune_cpu, feature.substr(1)));
+  }
+  return Status();
+}
+
+std::vector<std::string> isa_levels() { return {"x86-64-v2", "x86-64-v3", "x86-64-v4"}; }
+
+}  // namespace convgen::codegen
