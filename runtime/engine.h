@@ -61,6 +61,9 @@ class Engine {
   // The target as text: triple, cpu and features in use.
   std::string target_description() const;
 
+  // For the library's own parts; its type is not public.
+  EngineState& state() const { return *state_; }
+
  private:
   explicit Engine(std::shared_ptr<EngineState> state) : state_(std::move(state)) {}
   std::shared_ptr<EngineState> state_;

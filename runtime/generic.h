@@ -9,10 +9,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ir/conv.h"
 
 namespace convgen::generic {
+
+enum class Isa { kBaseline, kAvx2, kAvx512 };  // in rising order
+
+// What this machine can run, best last; never empty.
+std::vector<Isa> host_isas();
 
 struct Tensors {
   const float* src = nullptr;
@@ -26,22 +32,26 @@ struct Tensors {
 // Everything that follows from the Conv, computed once. Immutable, thread-safe.
 class Plan {
  public:
+  // For the host's best instruction set.
   explicit Plan(const ir::Conv& conv);
+  // For another one that host_isas() lists (tests, comparisons).
+  Plan(const ir::Conv& conv, Isa isa);
   ~Plan();
   Plan(Plan&&) noexcept;
 
   const ir::Conv& conv() const;
-  // Independent pieces of work (blocks of output pixels of one group and image).
+  // Independent pieces of work: blocks of output pixels and channels of one image and group. The
+  // bits of the result do not depend on how tasks are spread over calls and threads.
   int64_t tasks() const;
   // Names the packed order; equal for convolutions that may share packed weights.
   std::string packed_tag() const;
   size_t packed_elements() const;
-  // weights in the Conv's layout -> packed (64-byte aligned, packed_elements() floats).
+  // weights in the Conv's layout -> packed (packed_elements() floats; 64-byte aligned is fastest).
   void pack_weights(const float* weights, float* packed) const;
   // Bytes of work space one thread needs while it runs tasks.
   size_t scratch_bytes_per_thread() const;
   // Computes tasks [begin, end). scratch: scratch_bytes_per_thread(), 64-byte aligned, not shared
-  // with another thread at the same time.
+  // with another thread at the same time. add may be dst; nothing else may overlap dst.
   void run(const Tensors& tensors, void* scratch, int64_t begin, int64_t end) const;
 
  private:
@@ -49,7 +59,9 @@ class Plan {
   std::unique_ptr<State> state_;
 };
 
-// The instruction set the host's version of the generic path uses: "avx512f", "avx2+fma", "sse2".
+// "avx512f", "avx2+fma", "sse2" (or "baseline" where the host is no x86-64).
+std::string isa_name(Isa isa);
+// The name of the host's best.
 std::string isa_name();
 
 }  // namespace convgen::generic

@@ -15,6 +15,7 @@ enum class Flush { kEnd, kBegin };  // which end of the tensor touches its guard
 // lower one. Zero bytes give a pointer that may not be read.
 class GuardedBuffer {
  public:
+  GuardedBuffer() = default;  // no memory at all
   static Result<GuardedBuffer> create(size_t bytes, Flush flush);
   GuardedBuffer(GuardedBuffer&& other) noexcept;
   GuardedBuffer& operator=(GuardedBuffer&& other) noexcept;
@@ -23,11 +24,10 @@ class GuardedBuffer {
   void* data() const { return data_; }
   float* floats() const { return static_cast<float*>(data_); }
   size_t size_bytes() const { return bytes_; }
-  // From now on a write faults.
-  void make_read_only();
+  // From now on a write faults. False where the system refuses (it is out of mappings).
+  [[nodiscard]] bool make_read_only();
 
  private:
-  GuardedBuffer() = default;
   void* mapping_ = nullptr;
   size_t mapping_bytes_ = 0;
   void* data_ = nullptr;

@@ -8,8 +8,8 @@
 namespace convgen {
 
 struct PeakRate {
-  double gflops = 0;       // of one thread, f32, counting an FMA as two
-  int vector_bits = 0;     // of the vectors that reached it
+  double gflops = 0;    // of one thread, f32, counting an FMA as two
+  int vector_bits = 0;  // of the vectors that reached it
 };
 
 // Compiles a loop of independent register-only FMAs for the engine's target and times it, best of

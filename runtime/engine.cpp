@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+
+#include "codegen/compile.h"
+#include "codegen/packed_layout.h"
+#include "codegen/select_schedule.h"
+#include "ir/text.h"
+#include "runtime/dump.h"
+#include "runtime/engine_state.h"
+#include "runtime/kernel_state.h"
+#include "runtime/verify.h"
+
+namespace convgen {
+namespace {
+
+using codegen::Schedule;
+using codegen::Stage;
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+class Timer {
+ public:
+  double ms() const {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+Result<Schedule> choose_schedule(const ir::Conv& conv, const codegen::Target& target,
+                                 const CompileOptions& options) {
+  const Schedule selected = codegen::select_schedule(conv, target, options.threads).schedule;
+  auto schedule = codegen::parse_schedule(options.schedule, selected);
+  if (!schedule) return schedule;
+  if (Status status = codegen::check_schedule(*schedule, conv, target); !status.ok()) return status;
+  return schedule;
+}
+
+// The contract's key: everything that can change the bytes.
+std::string cache_key(const ir::Conv& conv, const std::string& how, const codegen::Target& target) {
+  return fmt::format("{}|{}|{}|llvm {}|generator {}", ir::print_conv(conv), how, target.key(),
+                     codegen::llvm_version(), codegen::kCodeGeneratorVersion);
+}
+
+std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule& schedule) {
+  auto state = std::make_shared<KernelState>();
+  state->conv = conv;
+  state->engine_name = "jit";
+  state->schedule = codegen::print_schedule(schedule);
+  state->tasks = conv.dst_elements() == 0 ? 0 : codegen::count_tasks(conv, schedule);
+  const codegen::PackedLayout layout = codegen::packed_layout(conv, schedule);
+  state->packed_tag = layout.tag;
+  state->packed_elements = static_cast<size_t>(layout.elements());
+  state->pack = [conv, layout](const float* weights, float* packed) {
+    codegen::pack_weights(conv, layout, weights, packed);
+  };
+  return state;
+}
+
+}  // namespace
+
+// Compiles conv to an object and links it. resource_exhausted from the linker means that the
+// process may not have executable memory; the generic path takes over.
+Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const Schedule& schedule) {
+  const Timer total;
+  auto state = make_jit_state(conv, schedule);
+  state->verbose = verbose;
+  if (state->tasks == 0) return Kernel(state);
+  codegen::CompileTimes times;
+  auto object = codegen::compile(Stage::kObject, conv, schedule, target,
+                                 codegen::kDefaultFunctionName, &times);
+  if (!object) return object.status();
+  if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object);
+  const Timer link;
+  auto code = session->link(*object, codegen::kDefaultFunctionName);
+  if (!code) return make_generic_kernel(conv);
+  state->code = std::move(*code);
+  state->function = state->code->function();
+  state->stats = {0, times.emit_ms, times.codegen_ms, link.ms(), total.ms(), object->size()};
+  return Kernel(state);
+}
+
+Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv) {
+  const Timer timer;
+  auto state = make_generic_state(conv);
+  state->verbose = verbose;
+  state->stats.total_ms = timer.ms();
+  return Kernel(state);
+}
+
+Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const CompileOptions& options,
+                                        const Schedule& schedule) {
+  const Timer timer;
+  Result<Kernel> kernel = options.engine == EngineKind::kJit ? make_jit_kernel(conv, schedule)
+                                                             : make_generic_kernel(conv);
+  const double ms = timer.ms();
+  compiles += 1;
+  compile_ns += static_cast<int64_t>(ms * 1e6);
+  if (verbose)
+    fmt::print(stderr, "convgen,compile,{},{:.3f},{}\n",
+               kernel.ok() ? kernel->engine_name() : "failed", ms, ir::print_conv(conv));
+  if (kernel.ok() && verify == VerifyMode::kFirstUse) {
+    auto report = verify_kernel(*kernel);
+    if (!report) return report.status();
+    if (!report->pass)
+      return internal_error(fmt::format("verify: {}: {}", report->failure, ir::print_conv(conv)));
+  }
+  return kernel;
+}
+
+Result<Engine> Engine::create(const EngineOptions& options) {
+  auto state = std::make_shared<EngineState>();
+  const std::string mcpu = options.mcpu.empty() ? environment("CONVGEN_MCPU") : options.mcpu;
+  auto host = codegen::host_target();
+  if (!host) return host.status();
+  auto target = codegen::make_target("", mcpu, "");
+  if (!target) return target.status();
+  if (Status status = codegen::check_runs_on(*target, *host); !status.ok()) return status;
+  auto session = JitSession::create();
+  if (!session) return session.status();
+  state->target = std::move(*target);
+  state->session = std::move(*session);
+  state->verify = options.verify;
+  state->verbose = !environment("CONVGEN_VERBOSE").empty();
+  state->dump_dir = environment("CONVGEN_DUMP_DIR");
+  return Engine(state);
+}
+
+Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {
+  const Timer timer;
+  if (options.engine == EngineKind::kGeneric) {
+    return state_->cache.get_or_make(cache_key(conv, "generic", state_->target), [&] {
+      return state_->make_kernel(conv, options, Schedule());
+    });
+  }
+  auto schedule = choose_schedule(conv, state_->target, options);
+  if (!schedule) return schedule.status();
+  const std::string how = codegen::print_schedule(*schedule);
+  return state_->cache.get_or_make(cache_key(conv, how, state_->target),
+                                   [&] { return state_->make_kernel(conv, options, *schedule); });
+}
+
+void Engine::clear_cache() const { state_->cache.clear(); }
+
+EngineStats Engine::stats() const {
+  return {state_->cache.hits(), state_->cache.misses(), state_->compiles,
+          static_cast<double>(state_->compile_ns) * 1e-9};
+}
+
+std::string Engine::target_description() const { return state_->target.key(); }
+
+}  // namespace convgen

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// EngineState: what the handles of one engine share.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "codegen/schedule.h"
+#include "codegen/target.h"
+#include "runtime/engine.h"
+#include "runtime/jit_session.h"
+#include "runtime/kernel_cache.h"
+
+namespace convgen {
+
+class EngineState {
+ public:
+  Result<Kernel> make_kernel(const ir::Conv& conv, const CompileOptions& options,
+                             const codegen::Schedule& schedule);
+
+  codegen::Target target;
+  std::shared_ptr<JitSession> session;
+  KernelCache cache;
+  VerifyMode verify = VerifyMode::kNever;
+  bool verbose = false;
+  std::string dump_dir;
+  std::atomic<int64_t> compiles{0};
+  std::atomic<int64_t> compile_ns{0};
+
+ private:
+  Result<Kernel> make_jit_kernel(const ir::Conv& conv, const codegen::Schedule& schedule);
+  Result<Kernel> make_generic_kernel(const ir::Conv& conv);
+};
+
+}  // namespace convgen

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/kernel.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "ir/text.h"
+#include "runtime/kernel_state.h"
+
+namespace convgen {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+float* allocate_floats(size_t elements) {
+  const size_t bytes = (elements * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+  return static_cast<float*>(std::aligned_alloc(kAlignment, std::max(bytes, kAlignment)));
+}
+
+// Work space of the generic path: one a thread, as large as the largest kernel it ran.
+void* thread_scratch(size_t bytes) {
+  thread_local PackedWeights scratch;
+  if (scratch.size_bytes() < bytes) scratch = PackedWeights("scratch", bytes / sizeof(float) + 1);
+  return scratch.data();
+}
+
+void run_generic(const codegen::KernelArgs* args, int64_t begin, int64_t end) {
+  const auto* plan = static_cast<const generic::Plan*>(args->context);
+  const generic::Tensors tensors{args->src, args->weights, args->bias,
+                                 args->add, args->scale,   args->dst};
+  plan->run(tensors, thread_scratch(plan->scratch_bytes_per_thread()), begin, end);
+}
+
+struct BoundCall {
+  codegen::KernelFunction function;
+  const codegen::KernelArgs* args;
+};
+
+void run_bound_call(void* context, int64_t begin, int64_t end) {
+  const auto* call = static_cast<const BoundCall*>(context);
+  call->function(call->args, begin, end);
+}
+
+Status check_operand(const ir::Conv& conv, ir::PostOpKind kind, const float* tensor,
+                     const char* name) {
+  if (tensor != nullptr || !conv.uses(kind)) return Status();
+  return invalid_argument(fmt::format("{}: null, but the post-op chain uses it", name));
+}
+
+Status check_args(const KernelState& state, const RunArgs& args) {
+  const ir::Conv& conv = state.conv;
+  if (args.dst == nullptr) return invalid_argument("dst: null");
+  if (args.src == nullptr && conv.src_elements() != 0) return invalid_argument("src: null");
+  if ((args.weights == nullptr) == (args.packed == nullptr))
+    return invalid_argument("weights: give either weights or packed weights");
+  if (args.packed != nullptr && args.packed->tag() != state.packed_tag)
+    return invalid_argument(fmt::format("packed: order {} found, the kernel reads {}",
+                                        args.packed->tag(), state.packed_tag));
+  Status status = check_operand(conv, ir::PostOpKind::kBias, args.bias, "bias");
+  if (status.ok()) status = check_operand(conv, ir::PostOpKind::kAdd, args.add, "add");
+  if (status.ok()) status = check_operand(conv, ir::PostOpKind::kScale, args.scale, "scale");
+  return status;
+}
+
+void report_run(const KernelState& state, std::chrono::steady_clock::time_point start) {
+  const auto elapsed = std::chrono::steady_clock::now() - start;
+  fmt::print(stderr, "convgen,run,{},{:.3f},{}\n", state.engine_name,
+             std::chrono::duration<double, std::milli>(elapsed).count(),
+             ir::print_conv(state.conv));
+}
+
+}  // namespace
+
+void PackedWeights::Free::operator()(float* p) const { std::free(p); }
+
+PackedWeights::PackedWeights(std::string tag, size_t elements)
+    : tag_(std::move(tag)), elements_(elements), data_(allocate_floats(elements)) {
+  if (data_ == nullptr) elements_ = 0;
+}
+
+const ir::Conv& Kernel::conv() const { return state_->conv; }
+const std::string& Kernel::engine_name() const { return state_->engine_name; }
+const std::string& Kernel::schedule() const { return state_->schedule; }
+const CompileStats& Kernel::compile_stats() const { return state_->stats; }
+size_t Kernel::scratch_bytes() const { return 0; }
+int64_t Kernel::tasks() const { return state_->tasks; }
+const std::string& Kernel::packed_tag() const { return state_->packed_tag; }
+
+Result<PackedWeights> Kernel::pack(const float* weights) const {
+  if (weights == nullptr && state_->conv.weights_elements() != 0)
+    return invalid_argument("weights: null");
+  PackedWeights packed(state_->packed_tag, state_->packed_elements);
+  if (packed.data() == nullptr)
+    return resource_exhausted(
+        fmt::format("packed weights: cannot allocate {} floats", state_->packed_elements));
+  state_->pack(weights, packed.data());
+  return packed;
+}
+
+Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
+  if (state_->tasks == 0) return Status();
+  if (Status status = check_args(*state_, args); !status.ok()) return status;
+  if (args.packed == nullptr) {
+    auto packed = pack(args.weights);
+    if (!packed) return packed.status();
+    RunArgs with_packed = args;
+    with_packed.weights = nullptr;
+    with_packed.packed = &*packed;
+    return run(with_packed, parallel_for);
+  }
+  const auto start =
+      state_->verbose ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  const codegen::KernelArgs kernel_args{args.src,     args.packed->data(), args.bias,
+                                        args.add,     args.scale,          args.dst,
+                                        args.scratch, state_->plan.get()};
+  if (parallel_for == nullptr || state_->tasks == 1) {
+    state_->function(&kernel_args, 0, state_->tasks);
+  } else {
+    BoundCall call{state_->function, &kernel_args};
+    parallel_for->run(parallel_for->pool, state_->tasks, run_bound_call, &call);
+  }
+  if (state_->verbose) report_run(*state_, start);
+  return Status();
+}
+
+std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv) {
+  auto state = std::make_shared<KernelState>();
+  state->conv = conv;
+  state->engine_name = "generic";
+  state->plan = std::make_unique<generic::Plan>(conv);
+  state->function = run_generic;
+  state->tasks = state->plan->tasks();
+  state->packed_tag = state->plan->packed_tag();
+  state->packed_elements = state->plan->packed_elements();
+  state->pack = [plan = state->plan.get()](const float* weights, float* packed) {
+    plan->pack_weights(weights, packed);
+  };
+  return state;
+}
+
+}  // namespace convgen

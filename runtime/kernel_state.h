@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// KernelState: what a Kernel handle shares. One shape for machine code and for the generic path:
+// a function of KernelArgs over a range of tasks, and a way to pack weights.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "codegen/kernel_abi.h"
+#include "ir/conv.h"
+#include "runtime/generic.h"
+#include "runtime/jit_session.h"
+#include "runtime/kernel.h"
+
+namespace convgen {
+
+class KernelState {
+ public:
+  ir::Conv conv;
+  std::string engine_name;
+  std::string schedule;
+  CompileStats stats;
+  bool verbose = false;
+
+  codegen::KernelFunction function = nullptr;
+  int64_t tasks = 0;
+
+  std::string packed_tag;
+  size_t packed_elements = 0;
+  std::function<void(const float* weights, float* packed)> pack;
+
+  // Whichever of the two `function` needs alive.
+  std::unique_ptr<LoadedCode> code;
+  std::unique_ptr<generic::Plan> plan;
+};
+
+// A state whose function runs the generic path.
+std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv);
+
+}  // namespace convgen
