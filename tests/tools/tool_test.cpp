@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built command as a user meets it: exit codes, messages, files. Every case runs the binary in
+// a directory of its own, so that what it leaves behind can be seen.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tools/npy.h"
+
+namespace convgen::tool {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+const std::string kConv = "conv2d src=f32:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x8 pads=same";
+const std::string kCanonical = "conv2d src=f32:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x8 pads=1:1x1:1";
+
+struct Ran {
+  int exit = -1;  // -1: by a signal
+  std::string out;
+  std::string err;
+};
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+class ToolTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "convgen_tool.XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    root_ = pattern;
+    work_ = root_ / "work";
+    fs::create_directory(work_);
+    write_text(root_ / "in", "");
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  void set_input(const std::string& text) { write_text(root_ / "in", text); }
+
+  // Runs the tool in work_ with the environment of this process but for `environment`.
+  Ran run(const Words& words, const std::map<std::string, std::string>& environment = {}) {
+    Words all = {CONVGEN_TOOL_PATH};
+    all.insert(all.end(), words.begin(), words.end());
+    const Words variables = make_environment(environment);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    constexpr int kWrite = O_WRONLY | O_CREAT | O_TRUNC;
+    posix_spawn_file_actions_addopen(&actions, 0, (root_ / "in").c_str(), O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, (root_ / "out").c_str(), kWrite, 0600);
+    posix_spawn_file_actions_addopen(&actions, 2, (root_ / "err").c_str(), kWrite, 0600);
+    posix_spawn_file_actions_addchdir_np(&actions, work_.c_str());
+    pid_t child = 0;
+    const int failure = ::posix_spawn(&child, CONVGEN_TOOL_PATH, &actions, nullptr,
+                                      pointers(all).data(), pointers(variables).data());
+    posix_spawn_file_actions_destroy(&actions);
+    EXPECT_EQ(failure, 0) << CONVGEN_TOOL_PATH;
+    int status = 0;
+    if (failure == 0) ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(root_ / "out"),
+            read_file(root_ / "err")};
+  }
+
+  Ran expect_done(const Words& words) {
+    Ran ran = run(words);
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    return ran;
+  }
+
+  // The request is refused with `message`, nothing is printed and no file appears or changes.
+  void expect_refused(const Words& words, const std::string& message,
+                      const std::map<std::string, std::string>& environment = {}) {
+    const std::set<std::string> before = files();
+    const Ran ran = run(words, environment);
+    SCOPED_TRACE(testing::PrintToString(words));
+    EXPECT_EQ(ran.exit, 2);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_TRUE(ran.err.starts_with("convgen: error: ")) << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_NE(ran.err.find(message), std::string::npos) << ran.err;
+    EXPECT_EQ(files(), before);
+  }
+
+  std::set<std::string> files() const {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(work_)) names.insert(entry.path().filename());
+    return names;
+  }
+
+  std::string write_array(const std::string& name, const std::vector<int64_t>& shape) const {
+    NpyArray array{shape, {}};
+    int64_t elements = 1;
+    for (const int64_t extent : shape) elements *= extent;
+    for (int64_t i = 0; i < elements; ++i) array.data.push_back(static_cast<float>(i % 7 - 3));
+    EXPECT_TRUE(write_npy(work_ / name, array).ok());
+    return name;
+  }
+
+  fs::path root_, work_;
+
+ private:
+  static Words make_environment(const std::map<std::string, std::string>& changes) {
+    Words variables;
+    for (char** variable = ::environ; *variable != nullptr; ++variable) {
+      if (!std::string_view(*variable).starts_with("CONVGEN_")) variables.emplace_back(*variable);
+    }
+    for (const auto& [name, value] : changes) variables.push_back(name + "=" + value);
+    return variables;
+  }
+
+  static std::vector<char*> pointers(const Words& words) {
+    std::vector<char*> pointers;
+    for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+    pointers.push_back(nullptr);
+    return pointers;
+  }
+};
+
+// --- The command line ---
+
+TEST_F(ToolTest, ShowsVersionAndHelp) {
+  EXPECT_TRUE(expect_done({"--version"}).out.starts_with("convgen "));
+  EXPECT_NE(expect_done({"--help"}).out.find("verify"), std::string::npos);
+  for (const char* command : {"emit", "run", "verify", "bench", "explain", "info"}) {
+    EXPECT_NE(expect_done({command, "--help"}).out.find("example:"), std::string::npos) << command;
+  }
+}
+
+TEST_F(ToolTest, RefusesBadCommandLines) {
+  expect_refused({}, "subcommand");
+  expect_refused({"frobnicate"}, "unknown command 'frobnicate', expected one of emit, run");
+  expect_refused({""}, "unknown command ''");
+  expect_refused({"--frobnicate"}, "--frobnicate");
+  expect_refused({"emit"}, "CONV");
+  expect_refused({"emit", kConv, "--frobnicate"}, "--frobnicate");
+  expect_refused({"emit", "conv2d", "pads=same"}, "quote each convolution");
+  expect_refused({"verify", kConv, "--threads", "0"}, "--threads");
+  expect_refused({"verify", kConv, "--threads", "1025"}, "--threads");
+  expect_refused({"verify", kConv, "--threads", "two"}, "--threads");
+  expect_refused({"verify", kConv, "--engine=gpu"}, "gpu");
+  expect_refused({"verify", kConv, "--data=noise"}, "noise");
+  expect_refused({"verify", "--random", "-1"}, "--random");
+  expect_refused({"verify"}, "expected CONV... or --random N");
+  expect_refused({"verify", kConv, "--engine=generic", "--schedule=unroll=tile"}, "--schedule");
+  expect_refused({"bench", kConv, "--engines=jit,gpu"}, "--engines=gpu");
+  expect_refused({"bench", kConv, "--seconds=nan"}, "--seconds");
+  expect_refused({"bench", kConv, "--seconds=-1"}, "--seconds");
+  expect_refused({"bench", kConv, "--json", "--csv"}, "--csv");
+}
+
+TEST_F(ToolTest, RefusesBadEnvironment) {
+  for (const char* threads : {"0", "many", "-3", "1025", "99999999999999999999", "2 "}) {
+    expect_refused({"verify", kConv}, std::string("CONVGEN_NUM_THREADS=") + threads,
+                   {{"CONVGEN_NUM_THREADS", threads}});
+  }
+  expect_refused({"emit", kConv}, "no_such_cpu", {{"CONVGEN_MCPU", "no_such_cpu"}});
+  expect_refused({"info"}, "no_such_cpu", {{"CONVGEN_MCPU", "no_such_cpu"}});
+}
+
+TEST_F(ToolTest, RefusesBadConvolutions) {
+  expect_refused({"emit", ""}, "conv text");
+  expect_refused({"emit", "convolve"}, "convolve");
+  expect_refused({"emit", kConv + " strides=0x1"}, "strides");
+  expect_refused({"emit", "conv2d src=f16:nhwc:1x8x8x4 weights=f16:hwio:3x3x4x8"}, "f16");
+  expect_refused({"emit", "mb1ic3"}, "");
+  expect_refused({"bench", kConv, "conv9d"}, "conv9d");
+}
+
+TEST_F(ToolTest, ReportsAReaderThatIsGone) {
+  const std::string command =
+      "'" CONVGEN_TOOL_PATH "' verify --random 3 > /dev/full 2> '" + (root_ / "err").string() + "'";
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_NE(read_file(root_ / "err").find("cannot write standard output"), std::string::npos);
+}
+
+// --- CONV arguments ---
+
+TEST_F(ToolTest, ReadsConvolutionsFromFilesAndStandardInput) {
+  write_text(work_ / "one.conv", "# a comment\n\n  " + kConv + "  # and another\r\n");
+  set_input(kConv + "\n");
+  for (const char* arg : {"@one.conv", "@-", "-"}) {
+    EXPECT_EQ(expect_done({"emit", arg, "--emit=conv"}).out, kCanonical + "\n") << arg;
+  }
+}
+
+TEST_F(ToolTest, ReadsBenchdnnText) {
+  EXPECT_EQ(expect_done({"emit", "mb1ic3ih224oc64oh112kh7sh2ph3", "--emit=conv"}).out,
+            "conv2d src=f32:nhwc:1x224x224x3 weights=f32:hwio:7x7x3x64 strides=2x2 "
+            "pads=3:2x3:2\n");
+}
+
+TEST_F(ToolTest, NamesFileAndLineOfABadConvolution) {
+  write_text(work_ / "two.conv", kConv + "\n# fine so far\nconv2d src=nonsense\n");
+  write_text(work_ / "none.conv", "# nothing\n\n");
+  expect_refused({"verify", "@two.conv"}, "two.conv:3: ");
+  expect_refused({"emit", "@two.conv"}, "holds 2 convolutions, this command takes one");
+  expect_refused({"verify", "@none.conv"}, "none.conv: holds no convolution");
+  expect_refused({"verify", "@missing.conv"}, "missing.conv: No such file");
+  expect_refused({"verify", "@."}, "directory");
+  expect_refused({"verify", "@"}, "expected a file name");
+  expect_refused({"verify", "-"}, "standard input: holds no convolution");
+}
+
+// --- emit ---
+
+TEST_F(ToolTest, EmitsEveryTextStage) {
+  const std::map<std::string, std::string> signs = {{"conv", kCanonical},
+                                                    {"schedule", "lanes="},
+                                                    {"llvm", "define "},
+                                                    {"llvm-opt", "define "},
+                                                    {"asm", "my_conv:"}};
+  for (const auto& [stage, sign] : signs) {
+    const Ran ran = expect_done({"emit", kConv, "--emit=" + stage, "--function", "my_conv"});
+    EXPECT_NE(ran.out.find(sign), std::string::npos) << stage;
+  }
+  EXPECT_NE(expect_done({"emit", kConv}).out.find("@convgen_kernel("), std::string::npos);
+}
+
+TEST_F(ToolTest, EmitsObjectAndBitcode) {
+  EXPECT_EQ(expect_done({"emit", kConv, "--emit=obj", "-o", "k.o"}).out, "");
+  EXPECT_TRUE(read_file(work_ / "k.o")
+                  .starts_with("\x7f"
+                               "ELF"));
+  EXPECT_TRUE(expect_done({"emit", kConv, "--emit=bc"}).out.starts_with("BC\xc0\xde"));
+}
+
+TEST_F(ToolTest, EmitsSeveralStagesUnderOnePrefix) {
+  expect_done({"emit", kConv, "--emit=conv,schedule,llvm,llvm-opt,asm,obj,bc,asm", "-o", "k"});
+  EXPECT_EQ(files(), (std::set<std::string>{"k.conv", "k.schedule", "k.ll", "k.opt.ll", "k.s",
+                                            "k.o", "k.bc"}));
+  EXPECT_EQ(read_file(work_ / "k.conv"), kCanonical + "\n");
+  EXPECT_EQ(read_file(work_ / "k.ll"), expect_done({"emit", kConv}).out);
+}
+
+TEST_F(ToolTest, EmitsForOtherTargets) {
+  const Words asm_for = {"emit", kConv, "--emit=asm", "--mcpu"};
+  const auto emit_for = [&](const std::string& cpu) {
+    Words words = asm_for;
+    words.push_back(cpu);
+    return expect_done(words).out;
+  };
+  EXPECT_NE(emit_for("haswell").find("%ymm"), std::string::npos);
+  EXPECT_EQ(emit_for("x86-64-v2").find("%ymm"), std::string::npos);
+  // The option outranks the variable, the variable the host.
+  EXPECT_EQ(run({"emit", kConv, "--emit=asm"}, {{"CONVGEN_MCPU", "haswell"}}).out,
+            emit_for("haswell"));
+  EXPECT_EQ(
+      run({"emit", kConv, "--emit=asm", "--mcpu=haswell"}, {{"CONVGEN_MCPU", "x86-64-v2"}}).out,
+      emit_for("haswell"));
+}
+
+TEST_F(ToolTest, EmitsByAScheduleGivenByHand) {
+  EXPECT_NE(expect_done({"emit", kConv, "--emit=schedule", "--schedule=unroll=taps"})
+                .out.find("unroll=taps"),
+            std::string::npos);
+}
+
+TEST_F(ToolTest, EmitRefusesBadRequests) {
+  expect_refused({"emit", kConv, "--emit=wasm"}, "--emit=wasm: expected stages out of conv,");
+  expect_refused({"emit", kConv, "--emit=header"}, "--emit=header: not yet");
+  expect_refused({"emit", kConv, "--emit=asm,obj"}, "--emit=obj: is no text, use -o FILE");
+  expect_refused({"emit", kConv, "--emit=asm,llvm", "-o", "-"}, "-o PREFIX");
+  expect_refused({"emit", kConv, "-o", "no/such/dir.ll"}, "no/such/dir.ll: No such file");
+  expect_refused({"emit", kConv, "-o", "."}, "cannot write .");
+  expect_refused({"emit", kConv, "--emit=asm,llvm", "-o", "no/such"}, "no/such");
+  for (const char* name : {"", "1st", "a-b", "a b", "main;", "\xc3\xa9"}) {
+    expect_refused({"emit", kConv, "--function", name}, "c identifier");
+  }
+  expect_refused({"emit", kConv, "--mtriple=nonsense"}, "nonsense");
+  expect_refused({"emit", kConv, "--mcpu=nonsense"}, "nonsense");
+  expect_refused({"emit", kConv, "--mattr=+nonsense"}, "nonsense");
+  expect_refused({"emit", kConv, "--schedule=nonsense"}, "nonsense");
+  expect_refused({"emit", kConv, "--schedule=lanes=3"}, "lanes");
+}
+
+// The second of two files cannot be written: the first must not appear either.
+TEST_F(ToolTest, EmitWritesAllFilesOrNone) {
+  fs::create_directory(work_ / "k.ll");
+  expect_refused({"emit", kConv, "--emit=conv,llvm", "-o", "k"}, "k.ll");
+}
+
+// --- run ---
+
+class WorkedExampleTest : public ToolTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(WorkedExampleTest, EveryEngineGivesTheAnswer) {
+  const fs::path oracle = fs::path(CONVGEN_TEST_DATA_DIR) / "oracle";
+  const auto example =
+      nlohmann::json::parse(read_file(oracle / (std::string(GetParam()) + ".json")));
+  const Result<NpyArray> expected = read_npy(oracle / example["dst"].get<std::string>());
+  const Result<NpyArray> bound = read_npy(oracle / example["bound"].get<std::string>());
+  ASSERT_TRUE(expected.ok() && bound.ok());
+  for (const char* engine : {"jit", "generic", "interpreter"}) {
+    SCOPED_TRACE(engine);
+    expect_done({"run", example["conv"], "--src", oracle / example["src"].get<std::string>(),
+                 "--weights", oracle / example["weights"].get<std::string>(), "--dst", "y.npy",
+                 std::string("--engine=") + engine});
+    const Result<NpyArray> dst = read_npy(work_ / "y.npy");
+    ASSERT_TRUE(dst.ok()) << dst.status().message();
+    EXPECT_EQ(dst->shape, expected->shape);
+    ASSERT_EQ(dst->data.size(), expected->data.size());
+    const float gamma = std::ldexp(example["terms"].get<float>() + 2, -23);
+    for (size_t i = 0; i < dst->data.size(); ++i) {
+      EXPECT_LE(std::abs(dst->data[i] - expected->data[i]), gamma * bound->data[i]) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Oracle, WorkedExampleTest,
+                         testing::Values("seed1", "seed2", "seed3", "seed4"),
+                         [](const auto& example) { return std::string(example.param); });
+
+TEST_F(ToolTest, RunTakesFromTheFilesWhatTheTextLeavesOut) {
+  write_array("x.npy", {1, 5, 5, 2});
+  write_array("w.npy", {3, 3, 2, 4});
+  const Words files = {"--src", "x.npy", "--weights", "w.npy", "--dst", "y.npy"};
+  std::set<std::string> answers;
+  for (const char* conv : {"conv2d pads=same", "conv2d src=f32:nhwc weights=f32:hwio pads=1:1x1:1",
+                           "conv2d src=f32:nhwc:1x5x5x2 weights=f32:hwio:3x3x2x4 pads=same"}) {
+    Words words = {"run", conv};
+    words.insert(words.end(), files.begin(), files.end());
+    expect_done(words);
+    answers.insert(read_file(work_ / "y.npy"));
+  }
+  EXPECT_EQ(answers.size(), 1u);
+  EXPECT_EQ(read_npy(work_ / "y.npy")->shape, (std::vector<int64_t>{1, 5, 5, 4}));
+}
+
+TEST_F(ToolTest, RunReadsStandardInputAndWritesStandardOutput) {
+  write_array("x.npy", {1, 5, 2});
+  write_array("w.npy", {3, 2, 4});
+  expect_done({"run", "conv1d", "--src", "x.npy", "--weights", "w.npy", "--dst", "y.npy"});
+  set_input(read_file(work_ / "x.npy"));
+  const Ran ran = expect_done({"run", "conv1d", "--src", "-", "--weights", "w.npy", "--dst", "-"});
+  EXPECT_EQ(ran.out, read_file(work_ / "y.npy"));
+}
+
+TEST_F(ToolTest, RunAppliesThePostOps) {
+  write_array("x.npy", {1, 4, 1});
+  write_array("w.npy", {1, 1, 2});
+  write_array("v.npy", {2});
+  write_array("r.npy", {1, 4, 2});
+  const Words common = {"run",       "conv1d post=bias,add,scale",
+                        "--src",     "x.npy",
+                        "--weights", "w.npy",
+                        "--bias",    "v.npy",
+                        "--add",     "r.npy",
+                        "--scale",   "v.npy",
+                        "--dst"};
+  std::set<std::string> answers;
+  for (const char* engine : {"jit", "generic", "interpreter"}) {
+    Words words = common;
+    words.insert(words.end(), {"y.npy", "--engine", engine, "--threads", "2"});
+    expect_done(words);
+    answers.insert(read_file(work_ / "y.npy"));
+  }
+  EXPECT_EQ(answers.size(), 1u);  // small integers: every engine is exact
+}
+
+TEST_F(ToolTest, RunAcceptsAnEmptyBatch) {
+  write_array("x.npy", {0, 5, 2});
+  write_array("w.npy", {3, 2, 4});
+  for (const char* engine : {"jit", "generic", "interpreter"}) {
+    expect_done({"run", "conv1d", "--src", "x.npy", "--weights", "w.npy", "--dst", "y.npy",
+                 "--engine", engine});
+    EXPECT_EQ(read_npy(work_ / "y.npy")->shape, (std::vector<int64_t>{0, 3, 4}));
+  }
+}
+
+TEST_F(ToolTest, RunRefusesTensorsThatDoNotFit) {
+  write_array("x.npy", {1, 5, 5, 2});
+  write_array("w.npy", {3, 3, 2, 4});
+  write_array("w1.npy", {3, 2, 4});
+  write_array("b3.npy", {3});
+  write_text(work_ / "bad.npy", "no array");
+  const auto refused = [&](const std::string& conv, const std::string& message, Words more = {}) {
+    Words words = {"run", conv, "--dst", "y.npy"};
+    if (std::ranges::find(more, "--src") == more.end()) more.insert(more.end(), {"--src", "x.npy"});
+    if (std::ranges::find(more, "--weights") == more.end()) {
+      more.insert(more.end(), {"--weights", "w.npy"});
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    expect_refused(words, message);
+  };
+  refused("conv2d src=f32:nhwc:1x6x5x2", "src: the conv says 1x6x5x2, x.npy holds 1x5x5x2");
+  refused("conv2d weights=f32:hwio:3x3x2x5", "weights: the conv says 3x3x2x5, w.npy holds 3x3x2x4");
+  refused("conv2d", "w1.npy holds 3 dimensions (3x2x4), layout hwio needs 4",
+          {"--weights", "w1.npy"});
+  refused("conv3d", "x.npy holds 4 dimensions", {});
+  refused("conv2d src=f32:nchw", "", {});
+  refused("conv2d post=bias", "--bias: is missing, post= uses bias");
+  refused("conv2d", "--bias: b3.npy is given, but post= of the conv does not use it",
+          {"--bias", "b3.npy"});
+  refused("conv2d post=bias", "bias: b3.npy holds 3, expected 4", {"--bias", "b3.npy"});
+  refused("conv2d post=add", "add: b3.npy holds 3, expected 1x3x3x4", {"--add", "b3.npy"});
+  refused("conv2d", "bad.npy: byte 0: no .npy file", {"--src", "bad.npy"});
+  refused("conv2d", "missing.npy: No such file", {"--src", "missing.npy"});
+  refused("conv2d", "standard input", {"--src", "-", "--weights", "-"});
+  refused("conv2d", "--schedule", {"--engine=generic", "--schedule=unroll=tile"});
+  refused("conv2d pads=9999999999x9999999999", "", {});
+  expect_refused({"run", "conv2d", "--src", "x.npy", "--weights", "w.npy"}, "--dst");
+  expect_refused({"run", "conv2d", "--src", "x.npy", "--weights", "w.npy", "--dst", "no/y.npy"},
+                 "no/y.npy: No such file");
+}
+
+// --- verify ---
+
+// "PASS ERROR BOUND CONV": two numbers, then the canonical text.
+void expect_pass_line(const std::string& line, const std::string& conv) {
+  std::istringstream words(line);
+  std::string verdict, error, bound, text;
+  words >> verdict >> error >> bound;
+  std::getline(words.ignore(), text);
+  EXPECT_EQ(verdict, "PASS") << line;
+  EXPECT_LE(std::stod(error), std::stod(bound)) << line;
+  if (!conv.empty()) EXPECT_EQ(text, conv);
+}
+
+TEST_F(ToolTest, VerifiesGivenConvolutions) {
+  for (const char* engine : {"jit", "generic"}) {
+    const Ran ran =
+        expect_done({"verify", kConv, "mb1ic4ih8oc8oh8kh3ph1n\"twice\"", "--engine", engine});
+    const std::vector<std::string> lines = lines_of(ran.out);
+    ASSERT_EQ(lines.size(), 3u);
+    expect_pass_line(lines[0], kCanonical);
+    expect_pass_line(lines[1], kCanonical);
+    EXPECT_EQ(lines[2], "verified 2 convolutions: 2 passed, 0 failed (seed 1)");
+  }
+}
+
+TEST_F(ToolTest, VerifiesRandomConvolutionsTheSameWayTwice) {
+  const Words words = {"verify", "--random", "20", "--seed", "7"};
+  const Ran ran = expect_done(words);
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_EQ(lines.size(), 21u);
+  for (size_t i = 0; i < 20; ++i) expect_pass_line(lines[i], "");
+  EXPECT_EQ(lines[20], "verified 20 convolutions: 20 passed, 0 failed (seed 7)");
+  EXPECT_EQ(expect_done(words).out, ran.out);
+}
+
+TEST_F(ToolTest, VerifyCountsWhatCannotBeCompiledAsFailed) {
+  const Ran ran = run({"verify", kConv, "--schedule=lanes=3"});
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_EQ(ran.out, "FAIL nan nan " + kCanonical +
+                         "\nverified 1 convolutions: 0 passed, 1 failed (seed 1)\n");
+  EXPECT_TRUE(ran.err.starts_with("  ")) << ran.err;
+  EXPECT_NE(ran.err.find("again: convgen verify --seed 1"), std::string::npos) << ran.err;
+}
+
+// --- bench ---
+
+TEST_F(ToolTest, BenchPrintsOneJsonObjectALine) {
+  const Ran ran = expect_done({"bench", kConv + " name=small", "--json", "--seconds=0.01",
+                               "--engines=jit,generic,interpreter"});
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_EQ(lines.size(), 3u);
+  const Words engines = {"jit", "generic", "interpreter"};
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const auto row = nlohmann::json::parse(lines[i]);
+    EXPECT_EQ(row["conv"], kCanonical);
+    EXPECT_EQ(row["name"], "small");
+    EXPECT_EQ(row["engine"], engines[i]);
+    EXPECT_EQ(row["threads"], 1);
+    EXPECT_GT(row["min_us"], 0);
+    EXPECT_GE(row["median_us"], row["min_us"]);
+    EXPECT_GT(row["gflops"], 0);
+    EXPECT_GE(row["compile_ms"], 0);
+    EXPECT_GT(row["peak_gflops"], 0);
+    EXPECT_GT(row["share_of_peak"], 0);
+    EXPECT_EQ(row["schedule"].get<std::string>().empty(), engines[i] != "jit");
+  }
+}
+
+TEST_F(ToolTest, BenchPrintsCsvWithAHeader) {
+  const Ran ran = expect_done({"bench", kConv + " name=a,\"b", kConv, "--csv", "--seconds=0.01"});
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[0],
+            "conv,name,engine,threads,min_us,median_us,gflops,compile_ms,peak_gflops,"
+            "share_of_peak,schedule");
+  EXPECT_TRUE(lines[1].starts_with(kCanonical + ",\"a,\"\"b\",jit,1,")) << lines[1];
+  EXPECT_TRUE(lines[4].starts_with(kCanonical + ",,generic,1,")) << lines[4];
+}
+
+TEST_F(ToolTest, BenchPrintsATable) {
+  const Ran ran = expect_done({"bench", kConv, "--seconds=0.01", "--threads", "2"});
+  for (const char* sign : {"cpu ", "isa ", "llvm ", "2 threads", "peak ", "of peak", "1.00x"}) {
+    EXPECT_NE(ran.out.find(sign), std::string::npos) << sign << "\n" << ran.out;
+  }
+}
+
+TEST_F(ToolTest, BenchLeavesTheInterpreterOutOfLargeConvolutions) {
+  const Ran ran = expect_done({"bench", "--engines=all", "--json", "--seconds=0",
+                               "conv2d src=f32:nhwc:1x64x64x128 weights=f32:hwio:3x3x128x128"});
+  EXPECT_EQ(lines_of(ran.out).size(), 2u);
+  EXPECT_NE(ran.err.find("note: interpreter skipped"), std::string::npos) << ran.err;
+}
+
+// --- explain, info ---
+
+TEST_F(ToolTest, ExplainsWhatWasDecided) {
+  const Ran ran = expect_done({"explain", kConv, "--seconds=0.01"});
+  for (const char* sign :
+       {"conv       conv2d", "dst        1x8x8x8", "flops      36864", "bytes ", "intensity ",
+        "schedule ", "why ", "tasks ", "code size ", "peak ", "predicted ", "measured "}) {
+    EXPECT_NE(ran.out.find(sign), std::string::npos) << sign << "\n" << ran.out;
+  }
+  expect_refused({"explain", kConv, "--mcpu=nonsense"}, "nonsense");
+}
+
+TEST_F(ToolTest, TellsAboutTheMachine) {
+  const std::string out = expect_done({"info"}).out;
+  for (const char* field : {"convgen:", "llvm:", "cpu:", "triple:", "isa:", "vectors:", "features:",
+                            "caches:", "generic path:", "peak:", "threads:", "cache directory:"}) {
+    EXPECT_NE(out.find(field), std::string::npos) << field << "\n" << out;
+  }
+  const Ran forced = run({"info"}, {{"CONVGEN_MCPU", "x86-64-v2"}});
+  EXPECT_EQ(forced.exit, 0) << forced.err;
+  EXPECT_NE(forced.out.find("forced by CONVGEN_MCPU=x86-64-v2"), std::string::npos) << forced.out;
+}
+
+}  // namespace
+}  // namespace convgen::tool

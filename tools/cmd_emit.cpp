@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// convgen emit: any stage between the convolution and its machine code, to a file or standard
+// output. Needs no Engine and runs nothing, so it serves every target LLVM knows.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <memory>
+#include <utility>
+
+#include "codegen/compile.h"
+#include "codegen/schedule.h"
+#include "codegen/select_schedule.h"
+#include "codegen/target.h"
+#include "ir/text.h"
+#include "tools/command.h"
+#include "tools/conv_args.h"
+#include "tools/output_file.h"
+
+namespace convgen::tool {
+namespace {
+
+struct EmitOptions {
+  std::string conv;
+  std::vector<std::string> stages = {"llvm"};
+  std::string output;
+  std::string mtriple, mcpu, mattr;
+  std::string function = codegen::kDefaultFunctionName;
+  std::string schedule;
+};
+
+enum class Source { kConv, kSchedule, kCompile, kMissing };
+
+struct StageInfo {
+  std::string_view name;
+  std::string_view suffix;
+  bool is_text;
+  Source source;
+  codegen::Stage stage = codegen::Stage::kLlvm;  // for kCompile
+};
+
+constexpr std::array kStages = {
+    StageInfo{"conv", ".conv", true, Source::kConv},
+    StageInfo{"schedule", ".schedule", true, Source::kSchedule},
+    StageInfo{"llvm", ".ll", true, Source::kCompile, codegen::Stage::kLlvm},
+    StageInfo{"llvm-opt", ".opt.ll", true, Source::kCompile, codegen::Stage::kLlvmOpt},
+    StageInfo{"asm", ".s", true, Source::kCompile, codegen::Stage::kAssembly},
+    StageInfo{"obj", ".o", false, Source::kCompile, codegen::Stage::kObject},
+    StageInfo{"bc", ".bc", false, Source::kCompile, codegen::Stage::kBitcode},
+    StageInfo{"header", ".h", true, Source::kMissing},
+};
+
+Result<const StageInfo*> find_stage(const std::string& name) {
+  std::vector<std::string_view> names;
+  for (const StageInfo& stage : kStages) {
+    names.push_back(stage.name);
+    if (stage.name != name) continue;
+    if (stage.source != Source::kMissing) return &stage;
+    return unsupported(fmt::format("--emit={}: not yet in this version", name));
+  }
+  return invalid_argument(
+      fmt::format("--emit={}: expected stages out of {}", name, fmt::join(names, ", ")));
+}
+
+// The stages asked for, each once, in the order asked for.
+Result<std::vector<const StageInfo*>> find_stages(const std::vector<std::string>& names) {
+  std::vector<const StageInfo*> stages;
+  for (const std::string& name : names) {
+    const Result<const StageInfo*> stage = find_stage(name);
+    if (!stage.ok()) return stage.status();
+    if (std::ranges::find(stages, *stage) == stages.end()) stages.push_back(*stage);
+  }
+  return stages;
+}
+
+Status check_function_name(const std::string& name) {
+  const auto is_word = [](unsigned char c) { return c == '_' || (c < 0x80 && std::isalnum(c)); };
+  const bool digit_first = !name.empty() && name[0] >= '0' && name[0] <= '9';
+  if (!name.empty() && !digit_first && std::ranges::all_of(name, is_word)) return Status();
+  return invalid_argument(fmt::format("--function={}: expected a c identifier", name));
+}
+
+// Bytes of machine code belong neither on a terminal nor after text in one stream.
+Status check_output_choice(const EmitOptions& options,
+                           const std::vector<const StageInfo*>& stages) {
+  if (options.output == "-" && stages.size() > 1) {
+    return invalid_argument("-o -: several stages need a prefix, -o PREFIX");
+  }
+  if (!options.output.empty() && options.output != "-") return Status();
+  for (const StageInfo* stage : stages) {
+    if (stage->is_text || (stages.size() == 1 && !is_terminal(stdout))) continue;
+    return invalid_argument(fmt::format("--emit={}: is no text, use -o FILE", stage->name));
+  }
+  return Status();
+}
+
+Result<codegen::Schedule> make_schedule(const EmitOptions& options, const ir::Conv& conv,
+                                        const codegen::Target& target) {
+  const codegen::Schedule selected = codegen::select_schedule(conv, target).schedule;
+  Result<codegen::Schedule> schedule = codegen::parse_schedule(options.schedule, selected);
+  if (!schedule.ok()) return schedule;
+  if (Status status = codegen::check_schedule(*schedule, conv, target); !status.ok()) return status;
+  return schedule;
+}
+
+// The contents of every stage: all made before anything is written.
+Result<std::vector<std::string>> make_contents(const EmitOptions& options,
+                                               const std::vector<const StageInfo*>& stages) {
+  const Result<ir::Conv> conv = parse_conv_arg(options.conv);
+  if (!conv.ok()) return conv.status();
+  const Result<codegen::Target> target =
+      codegen::make_target(options.mtriple, resolve_mcpu(options.mcpu), options.mattr);
+  if (!target.ok()) return target.status();
+  const Result<codegen::Schedule> schedule = make_schedule(options, *conv, *target);
+  if (!schedule.ok()) return schedule.status();
+
+  std::vector<std::string> contents;
+  for (const StageInfo* stage : stages) {
+    if (stage->source == Source::kConv) contents.push_back(ir::print_conv(*conv) + "\n");
+    if (stage->source == Source::kSchedule) {
+      contents.push_back(codegen::print_schedule(*schedule) + "\n");
+    }
+    if (stage->source != Source::kCompile) continue;
+    Result<std::string> bytes =
+        codegen::compile(stage->stage, *conv, *schedule, *target, options.function);
+    if (!bytes.ok()) return bytes.status();
+    contents.push_back(std::move(*bytes));
+  }
+  return contents;
+}
+
+// PREFIX.ll, PREFIX.s, ...: all written before the first one gets its name.
+Status write_stages(const std::string& output, const std::vector<const StageInfo*>& stages,
+                    const std::vector<std::string>& contents) {
+  std::vector<OutputFile> files;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const std::string suffix(stages.size() > 1 ? stages[i]->suffix : "");
+    Result<OutputFile> file = OutputFile::create(output + suffix);
+    if (!file.ok()) return file.status();
+    if (Status status = file->write(contents[i]); !status.ok()) return status;
+    files.push_back(std::move(*file));
+  }
+  for (OutputFile& file : files) {
+    if (Status status = file.commit(); !status.ok()) return status;
+  }
+  return Status();
+}
+
+Outcome emit(const EmitOptions& options) {
+  const Result<std::vector<const StageInfo*>> stages = find_stages(options.stages);
+  if (!stages.ok()) return stages.status();
+  if (Status status = check_function_name(options.function); !status.ok()) return status;
+  if (Status status = check_output_choice(options, *stages); !status.ok()) return status;
+  const Result<std::vector<std::string>> contents = make_contents(options, *stages);
+  if (!contents.ok()) return contents.status();
+  if (options.output.empty()) {
+    for (const std::string& content : *contents) print(content);
+    return kDone;
+  }
+  if (Status s = write_stages(options.output, *stages, *contents); !s.ok()) return s;
+  return kDone;
+}
+
+}  // namespace
+
+void add_emit(CLI::App& app, Outcome& outcome) {
+  auto options = std::make_shared<EmitOptions>();
+  CLI::App* command = app.add_subcommand("emit", "dump any stage of the compilation");
+  command->add_option("CONV", options->conv, kConvHelp)->required();
+  command
+      ->add_option("--emit", options->stages,
+                   "conv, schedule, llvm, llvm-opt, asm, obj, bc; several with commas")
+      ->delimiter(',')
+      ->expected(1)
+      ->type_name("STAGES")
+      ->capture_default_str();
+  command->add_option("-o", options->output, "file, or for several stages PREFIX.ll, PREFIX.s ...")
+      ->type_name("FILE");
+  command->add_option("--mtriple", options->mtriple, "target triple; default the host's");
+  command->add_option("--mcpu", options->mcpu, "cpu name; default CONVGEN_MCPU, else the host");
+  command->add_option("--mattr", options->mattr, "features: +avx2,-fma");
+  command->add_option("--function", options->function, "name of the emitted function")
+      ->capture_default_str();
+  command->add_option("--schedule", options->schedule,
+                      "schedule words that outrank the selected ones: 'unroll=full tile=7x2'");
+  command->footer(
+      "example:\n  convgen emit 'conv2d src=f32:nhwc:1x56x56x64 "
+      "weights=f32:hwio:3x3x64x64 pads=same' --emit=asm --mcpu=haswell");
+  command->callback([options, &outcome] { outcome = emit(*options); });
+}
+
+}  // namespace convgen::tool

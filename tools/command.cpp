@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The helpers that several commands share.
+#include "tools/command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+namespace convgen::tool {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+}  // namespace
+
+// --- Shared options ---
+
+void add_threads(CLI::App& command, int& threads) {
+  command.add_option("--threads", threads, "threads to run on; else CONVGEN_NUM_THREADS, else 1")
+      ->check(CLI::Range(1, kMaxThreads))
+      ->type_name("N");
+}
+
+Result<int> resolve_threads(int threads) {
+  const char* variable = std::getenv("CONVGEN_NUM_THREADS");
+  if (threads > 0) return threads;
+  if (variable == nullptr || *variable == '\0') return 1;
+  const char* end = variable + std::strlen(variable);
+  const auto [stop, failure] = std::from_chars(variable, end, threads);
+  if (failure == std::errc() && stop == end && threads >= 1 && threads <= kMaxThreads) {
+    return threads;
+  }
+  return invalid_argument(
+      fmt::format("CONVGEN_NUM_THREADS={}: expected a number in 1..{}", variable, kMaxThreads));
+}
+
+void add_seconds(CLI::App& command, double& seconds) {
+  // CLI::Range lets NaN pass.
+  const auto in_range = [](const std::string& text) -> std::string {
+    double value = -1;
+    const bool read = CLI::detail::lexical_cast(text, value);
+    return read && value >= 0 && value <= 3600 ? "" : text + ": expected seconds in 0..3600";
+  };
+  command.add_option("--seconds", seconds, "time spent measuring each convolution")
+      ->check(in_range, "0..3600")
+      ->type_name("T")
+      ->capture_default_str();
+}
+
+void add_engine(CLI::App& command, std::string& engine, const std::vector<std::string>& names) {
+  command.add_option("--engine", engine, "what computes")
+      ->check(CLI::IsMember(names))
+      ->type_name("NAME")
+      ->capture_default_str();
+}
+
+std::string resolve_mcpu(const std::string& mcpu) {
+  const char* variable = std::getenv("CONVGEN_MCPU");
+  return mcpu.empty() && variable != nullptr ? variable : mcpu;
+}
+
+// --- Printing ---
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+Status check_output() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return Status();
+  return io_error(fmt::format("cannot write standard output: {}", std::strerror(errno)));
+}
+
+void print_note(std::string_view text) { fmt::print(stderr, "convgen: note: {}\n", text); }
+
+bool is_terminal(std::FILE* stream) { return ::isatty(::fileno(stream)) != 0; }
+
+std::string print_dims(const std::vector<int64_t>& dims) {
+  return dims.empty() ? "scalar" : fmt::format("{}", fmt::join(dims, "x"));
+}
+
+void Progress::show(uint64_t done, uint64_t total) {
+  if (!shown_) return;
+  fmt::print(stderr, "\r{} {}/{}", what_, done, total);
+  std::fflush(stderr);
+  dirty_ = true;
+}
+
+void Progress::clear() {
+  if (dirty_) fmt::print(stderr, "\r\033[K");
+  dirty_ = false;
+}
+
+// --- Convolutions ---
+
+Status check_memory(const ir::Conv& conv) {
+  const double needed = 4.0 * (static_cast<double>(conv.src_elements()) +
+                               static_cast<double>(conv.weights_elements()) +
+                               static_cast<double>(conv.dst_elements()));
+  const double present =
+      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (needed <= present) return Status();
+  return resource_exhausted(fmt::format(
+      "src, weights and dst take {:.3g} bytes, this machine has {:.3g}", needed, present));
+}
+
+void note_fallback(EngineKind asked, const std::string& engine_name) {
+  if (asked != EngineKind::kJit || engine_name == "jit") return;
+  print_note(fmt::format("executable memory was refused, the {} path computes", engine_name));
+}
+
+}  // namespace convgen::tool

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every command is made of: how it joins the app, what it returns, and the options and
+// helpers that several share. Each cmd_NAME.cpp defines its add_NAME and nothing else public.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/conv.h"
+#include "ir/status.h"
+#include "runtime/engine.h"
+
+namespace convgen::tool {
+
+// Exit codes. A command that cannot do what was asked returns a Status instead, for kBadRequest.
+inline constexpr int kDone = 0;
+inline constexpr int kCheckFailed = 1;
+inline constexpr int kBadRequest = 2;
+using Outcome = Result<int>;
+
+// Adds a subcommand to app; when it is the one asked for, it runs as app parses and leaves its
+// outcome behind. outcome must outlive app.
+void add_emit(CLI::App& app, Outcome& outcome);
+void add_run(CLI::App& app, Outcome& outcome);
+void add_verify(CLI::App& app, Outcome& outcome);
+void add_bench(CLI::App& app, Outcome& outcome);
+void add_explain(CLI::App& app, Outcome& outcome);
+void add_info(CLI::App& app, Outcome& outcome);
+
+// --- Shared options ---
+
+inline constexpr const char* kConvHelp = "conv text, benchdnn text, @FILE (one a line), or -";
+
+// --threads N; resolve_threads turns it into a number: the option, else CONVGEN_NUM_THREADS, else
+// 1. Errors: invalid_argument for a bad variable.
+void add_threads(CLI::App& command, int& threads);
+Result<int> resolve_threads(int threads);
+
+// --seconds T with T in [0, 3600].
+void add_seconds(CLI::App& command, double& seconds);
+
+// --engine NAME of `names`.
+void add_engine(CLI::App& command, std::string& engine, const std::vector<std::string>& names);
+
+// The CPU to generate code for: mcpu, else CONVGEN_MCPU, else empty: the host.
+std::string resolve_mcpu(const std::string& mcpu);
+
+// --- Printing ---
+
+// Writes to standard output. A failure is kept by the stream: see check_output.
+void print(std::string_view text);
+// Flushes. Errors: io_error where the reader is gone or the disk is full.
+Status check_output();
+// A remark on standard error: "convgen: note: TEXT".
+void print_note(std::string_view text);
+bool is_terminal(std::FILE* stream);
+
+// "3x3x64x128"; "scalar" for no dims.
+std::string print_dims(const std::vector<int64_t>& dims);
+
+// Progress on a terminal's standard error, silent elsewhere. Erased at the end.
+class Progress {
+ public:
+  explicit Progress(std::string_view what) : what_(what), shown_(is_terminal(stderr)) {}
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void show(uint64_t done, uint64_t total);
+  void clear();
+
+ private:
+  std::string what_;
+  bool shown_;
+  bool dirty_ = false;
+};
+
+// --- Convolutions ---
+
+// Ok where the tensors fit the machine's memory. A Conv may describe any size, and Linux grants
+// memory it does not have, then kills who touches it. Errors: resource_exhausted.
+Status check_memory(const ir::Conv& conv);
+
+// Notes on standard error that a jit kernel had to fall back to the generic path.
+void note_fallback(EngineKind asked, const std::string& engine_name);
+
+}  // namespace convgen::tool
