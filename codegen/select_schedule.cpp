@@ -52,7 +52,7 @@ Schedule common_schedule(const ir::Conv& conv) {
 // Input channels a step: enough to hide the loop's own instructions, less where a body is long
 // already (28 FMAs in a loop run as fast as 1,344 in a row).
 int select_ic_unroll(const Schedule& schedule, int64_t steps) {
-  const int64_t wanted = std::max<int64_t>(1, 56 / (schedule.tile_pixels * schedule.tile_vectors));
+  const int64_t wanted = std::max<int64_t>(1, 96 / (schedule.tile_pixels * schedule.tile_vectors));
   const int64_t limit = std::min<int64_t>(std::min<int64_t>(wanted, 8), steps);
   for (int64_t unroll = limit; unroll > limit / 2; --unroll)
     if (steps % unroll == 0) return static_cast<int>(unroll);
@@ -76,7 +76,8 @@ Schedule best_tile(const ir::Conv& conv, const Target& target, const Schedule& c
     if (lanes < target.max_lanes && lanes < oc) continue;
     const int64_t most_vectors = (std::max<int64_t>(oc, 1) + lanes - 1) / lanes;
     for (int vectors = 1; vectors <= std::min<int64_t>(4, most_vectors); ++vectors) {
-      for (int pixels = 1; pixels <= max_tile_pixels(target, common.algorithm, vectors); ++pixels) {
+      const int most_pixels = max_tile_pixels(target, common.algorithm, vectors, conv.kernel.w);
+      for (int pixels = 1; pixels <= most_pixels; ++pixels) {
         Schedule candidate = common;
         candidate.lanes = lanes;
         candidate.tile_vectors = vectors;
@@ -117,10 +118,12 @@ void select_unroll(const ir::Conv& conv, const Target& target, Schedule& schedul
 }
 
 // What a task goes over once per block of output channels should stay in this share of L2.
-int64_t items_in_cache(const NestShape& shape, const Target& target, double pixels) {
-  const double pixel_bytes =
-      4.0 * (static_cast<double>(shape.ic) * static_cast<double>(shape.strides.w) +
-             static_cast<double>(shape.oc));
+int64_t items_in_cache(const NestShape& shape, const Target& target, bool depthwise,
+                       double pixels) {
+  const double src_channels = static_cast<double>(depthwise ? shape.oc : shape.ic);
+  const double pixel_bytes = 4.0 * (src_channels * static_cast<double>(shape.strides.w) *
+                                        static_cast<double>(shape.strides.h) +
+                                    static_cast<double>(shape.oc));
   const double items = 0.25 * static_cast<double>(target.l2_bytes) / (pixel_bytes * pixels);
   return std::max<int64_t>(1, static_cast<int64_t>(items));
 }
@@ -129,6 +132,7 @@ int64_t items_in_cache(const NestShape& shape, const Target& target, double pixe
 // rows, or runs of tiles where there is one row only or a row alone is too much.
 void select_tasks(const ir::Conv& conv, const Target& target, int threads, Schedule& schedule) {
   const NestShape shape = nest_shape(conv, schedule);
+  const bool depthwise = schedule.algorithm == Algorithm::kDepthwise;
   const bool pixel_outer = schedule.order == LoopOrder::kPixelOuter;
   const int64_t wanted = threads > 1 ? int64_t{8} * threads : 1;
   const int64_t outer = std::max<int64_t>(
@@ -137,12 +141,14 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
 
   int64_t rows = std::max<int64_t>(1, shape.out.h / splits);
   if (pixel_outer)
-    rows = std::min(rows, items_in_cache(shape, target, static_cast<double>(shape.out.w)));
+    rows =
+        std::min(rows, items_in_cache(shape, target, depthwise, static_cast<double>(shape.out.w)));
   schedule.rows_per_task = rows;
   if (rows > 1) return;
 
   int64_t tiles = std::max<int64_t>(1, shape.row_tiles / (shape.out.h > 1 ? 1 : splits));
-  if (pixel_outer) tiles = std::min(tiles, items_in_cache(shape, target, schedule.tile_pixels));
+  if (pixel_outer)
+    tiles = std::min(tiles, items_in_cache(shape, target, depthwise, schedule.tile_pixels));
   schedule.tiles_per_task = tiles >= shape.row_tiles ? 0 : tiles;
 }
 
