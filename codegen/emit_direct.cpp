@@ -13,23 +13,30 @@ bool DirectTapEmitter::taps_are_contiguous(const TapRow& row) const {
          shape_.src.w == shape_.ic;
 }
 
-Values DirectTapEmitter::emit_taps(const TileSite& site, const TapRow& row, Values acc) {
-  const int64_t weights_step = shape_.ic * site.vectors * schedule_.lanes;
+DirectTapEmitter::Pointers DirectTapEmitter::pointers_at(const TileSite& site, llvm::Value* kw) {
   const int64_t src_step = shape_.dilations.w * shape_.src.w;
-  const auto pointers = [&](llvm::Value* kw) {
-    return Pointers{b_.at(site.src_row, b_.scale_index(kw, src_step)),
-                    b_.at(site.weights_row, b_.scale_index(kw, weights_step))};
-  };
+  const int64_t weights_step = shape_.ic * site.vectors * schedule_.lanes;
+  Pointers at;
+  at.src = b_.at(site.src_row, b_.scale_index(kw, src_step));
+  at.weights = b_.at(site.weights_row, b_.scale_index(kw, weights_step));
+  at.prefetch = site.prefetch_row == nullptr
+                    ? nullptr
+                    : b_.at(site.prefetch_row,
+                            b_.scale_index(kw, prefetch_floats_per_tap(schedule_, shape_)));
+  return at;
+}
+
+Values DirectTapEmitter::emit_taps(const TileSite& site, const TapRow& row, Values acc) {
   if (taps_are_contiguous(row)) {
     const int64_t taps = *constant_index(row.end) - *constant_index(row.begin);
-    return emit_channels(site, row, pointers(row.begin), taps * shape_.ic, acc);
+    return emit_channels(site, row, pointers_at(site, row.begin), taps * shape_.ic, acc);
   }
   const bool unroll =
       schedule_.unroll >= Unroll::kTaps && constant_index(row.begin) && constant_index(row.end);
   return emit_for(b_, {row.begin, row.end, 1, unroll}, "kw", acc,
                   [&](llvm::Value* kw, Values at_kw) {
                     if (unroll) b_.fence();
-                    return emit_channels(site, row, pointers(kw), shape_.ic, at_kw);
+                    return emit_channels(site, row, pointers_at(site, kw), shape_.ic, at_kw);
                   });
 }
 
@@ -40,20 +47,31 @@ Values DirectTapEmitter::emit_channels(const TileSite& site, const TapRow& row, 
   const int64_t unroll = schedule_.unroll == Unroll::kFull ? count : schedule_.ic_unroll;
   const int64_t looped = count / unroll * unroll;
   const int64_t weights_step = unroll * site.vectors * schedule_.lanes;
-  acc.push_back(at.src);
-  acc.push_back(at.weights);
-  acc = emit_for(b_, {b_.index(0), b_.index(looped), unroll}, "ic", acc,
-                 [&](llvm::Value*, Values at_ic) {
-                   Pointers p{at_ic[at_ic.size() - 2], at_ic.back()};
-                   at_ic.truncate(at_ic.size() - 2);
-                   for (int64_t ic = 0; ic < unroll; ++ic)
-                     at_ic = emit_step(site, row, p, ic, at_ic);
-                   at_ic.push_back(b_.at(p.src, unroll * shape_.src.c));
-                   at_ic.push_back(b_.at(p.weights, weights_step));
-                   return at_ic;
-                 });
-  at = {acc[acc.size() - 2], acc.back()};
-  acc.truncate(acc.size() - 2);
+  const auto push = [&](Values values, const Pointers& p) {
+    values.append({p.src, p.weights});
+    if (p.prefetch != nullptr) values.push_back(p.prefetch);
+    return values;
+  };
+  const auto pop = [&](Values& values) {
+    Pointers p = at;
+    if (at.prefetch != nullptr) p.prefetch = values.pop_back_val();
+    p.weights = values.pop_back_val();
+    p.src = values.pop_back_val();
+    return p;
+  };
+  const LoopRange range{b_.index(0), b_.index(looped), unroll};
+  acc = emit_for(b_, range, "ic", push(acc, at), [&](llvm::Value*, Values at_ic) {
+    const Pointers p = pop(at_ic);
+    for (int64_t ic = 0; ic < unroll; ++ic) at_ic = emit_step(site, row, p, ic, at_ic);
+    Pointers next{b_.at(p.src, unroll * shape_.src.c), b_.at(p.weights, weights_step), nullptr};
+    if (p.prefetch != nullptr) {
+      for (int line = 0; line < schedule_.prefetch; ++line)
+        b_.prefetch(b_.at(p.prefetch, line * kLineFloats));
+      next.prefetch = b_.at(p.prefetch, schedule_.prefetch * kLineFloats);
+    }
+    return push(at_ic, next);
+  });
+  at = pop(acc);
   for (int64_t ic = 0; ic < count - looped; ++ic) acc = emit_step(site, row, at, ic, acc);
   return acc;
 }

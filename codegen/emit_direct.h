@@ -10,6 +10,7 @@ namespace convgen::codegen {
 //   for kw, for ic step ic_unroll               one loop where kw and ic lie behind each other
 //     w[v] = weights row of (kw, ic)            V vector loads
 //     acc[p][v] += splat(src[p, kw, ic]) * w[v] P broadcasts, P x V FMAs
+//     prefetch of the next block's weights      where the schedule asks for it
 // After Georganas et al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD
 // Architectures", SC18, section II (register blocking), without its data layout.
 class DirectTapEmitter : public TapEmitter {
@@ -22,9 +23,11 @@ class DirectTapEmitter : public TapEmitter {
   struct Pointers {
     llvm::Value* src;
     llvm::Value* weights;
+    llvm::Value* prefetch;  // null: none
   };
   Values emit_channels(const TileSite& site, const TapRow& row, Pointers at, int64_t count,
                        Values acc);
+  Pointers pointers_at(const TileSite& site, llvm::Value* kw);
   Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic, Values acc);
   bool taps_are_contiguous(const TapRow& row) const;
 

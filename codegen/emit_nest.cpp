@@ -23,6 +23,7 @@ struct RowSite {
   BlockSite block;
   llvm::Value* od;
   llvm::Value* oh;
+  llvm::Value* tiles_before;  // tiles of the task done with this block, less the row's first
 };
 
 class NestEmitter {
@@ -47,7 +48,9 @@ class NestEmitter {
   BlockSite block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block, bool tail);
   void emit_row(const RowSite& row, llvm::Value* tile_begin, llvm::Value* tile_end);
   void emit_tile(const RowSite& row, llvm::Value* tile, size_t segment, int64_t tiles_before);
-  void emit_segment_tile(const RowSite& row, const RowSegment& segment, llvm::Value* ow);
+  void emit_segment_tile(const RowSite& row, const RowSegment& segment, llvm::Value* tile,
+                         llvm::Value* ow);
+  llvm::Value* prefetch_origin(const RowSite& row, llvm::Value* tile);
 
   struct AxisTaps;
   AxisTaps axis_taps(int axis, llvm::Value* out_index);
@@ -94,11 +97,13 @@ void NestEmitter::emit_task(llvm::Value* task) {
   llvm::Value* tile_end =
       b_.min_index(b_.add_index(tile_begin, b_.index(tiles)), b_.index(shape_.row_tiles));
   emit_oc_blocks(n, g, oc_block, [&](const BlockSite& block) {
-    emit_for(b_, {oh_begin, oh_end, 1, unrolls(Unroll::kFull)}, "oh", {},
-             [&](llvm::Value* oh, Values) {
-               emit_row({block, od, oh}, tile_begin, tile_end);
-               return Values();
-             });
+    emit_for(
+        b_, {oh_begin, oh_end, 1, unrolls(Unroll::kFull)}, "oh", {}, [&](llvm::Value* oh, Values) {
+          llvm::Value* rows_before = b_.CreateSub(oh, oh_begin);
+          llvm::Value* tiles_before = b_.CreateSub(b_.scale_index(rows_before, tiles), tile_begin);
+          emit_row({block, od, oh, tiles_before}, tile_begin, tile_end);
+          return Values();
+        });
   });
 }
 
@@ -160,7 +165,7 @@ void NestEmitter::emit_tile(const RowSite& row, llvm::Value* tile, size_t segmen
   const RowSegment& here = plan_[segment];
   const auto emit_here = [&](Values) {
     llvm::Value* number = b_.CreateSub(tile, b_.index(tiles_before));
-    emit_segment_tile(row, here,
+    emit_segment_tile(row, here, tile,
                       b_.add_index(b_.scale_index(number, here.pixels), b_.index(here.first_ow)));
     return Values();
   };
@@ -173,8 +178,18 @@ void NestEmitter::emit_tile(const RowSite& row, llvm::Value* tile, size_t segmen
           [&](Values) { return emit_tile(row, tile, segment + 1, tiles_after), Values(); });
 }
 
+// Each tile of a block fetches its share of the block behind: lines that would otherwise come from
+// beyond L2 all at once, when the next block's first tile waits for them.
+llvm::Value* NestEmitter::prefetch_origin(const RowSite& row, llvm::Value* tile) {
+  if (schedule_.prefetch == 0) return nullptr;
+  llvm::Value* next = b_.at(row.block.weights, layout_.oc_block * layout_.steps);
+  llvm::Value* number = b_.add_index(row.tiles_before, tile);
+  return b_.at(next, b_.scale_index(number, shape_.kernel.product() *
+                                                prefetch_floats_per_tap(schedule_, shape_)));
+}
+
 void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segment,
-                                    llvm::Value* ow) {
+                                    llvm::Value* tile, llvm::Value* ow) {
   const BlockSite& block = row.block;
   Values acc(segment.pixels * block.vectors, b_.zero());
   // Input position of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
@@ -186,6 +201,8 @@ void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segmen
       block.src, b_.add_index(b_.add_index(b_.scale_index(in_position(row.od, 0), shape_.src.d),
                                            b_.scale_index(in_position(row.oh, 1), shape_.src.h)),
                               b_.scale_index(in_position(ow, 2), shape_.src.w)));
+  llvm::Value* prefetch = prefetch_origin(row, tile);
+  const int64_t prefetch_row = shape_.kernel.w * prefetch_floats_per_tap(schedule_, shape_);
   const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.lanes;
 
   acc = emit_axis(0, row.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
@@ -197,6 +214,8 @@ void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segmen
                                          b_.scale_index(kh, shape_.dilations.h * shape_.src.h)));
           llvm::Value* tap_row = b_.add_index(b_.scale_index(kd, shape_.kernel.h), kh);
           site.weights_row = b_.at(block.weights, b_.scale_index(tap_row, kw_row));
+          if (prefetch != nullptr)
+            site.prefetch_row = b_.at(prefetch, b_.scale_index(tap_row, prefetch_row));
           return emit_row_spans(site, segment, ow, b_.CreateAnd(kd_inside, kh_inside), at_kh);
         });
   });

@@ -14,9 +14,10 @@ namespace convgen::codegen {
 struct TileSite {
   int pixels = 1;
   int vectors = 1;
-  int last_lanes = 1;                  // real channels in the last vector
-  llvm::Value* src_row = nullptr;      // pixel 0, tap kw = 0, first channel of the block's input
-  llvm::Value* weights_row = nullptr;  // packed row of tap kw = 0
+  int last_lanes = 1;                   // real channels in the last vector
+  llvm::Value* src_row = nullptr;       // pixel 0, tap kw = 0, first channel of the block's input
+  llvm::Value* weights_row = nullptr;   // packed row of tap kw = 0
+  llvm::Value* prefetch_row = nullptr;  // where to prefetch from in this row of taps; null: nothing
 };
 
 // Taps [begin, end) of a row, inside the image for pixels [first_pixel, last_pixel) only. The

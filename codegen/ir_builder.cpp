@@ -109,6 +109,12 @@ llvm::Value* KernelBuilder::load_packed(llvm::Value* address, const llvm::Twine&
   return CreateAlignedLoad(vector_type(), address, llvm::Align(lanes_ * sizeof(float)), name);
 }
 
+void KernelBuilder::prefetch(llvm::Value* address) {
+  constexpr int kRead = 0, kToL2 = 2, kData = 1;
+  CreateIntrinsic(llvm::Intrinsic::prefetch, {getPtrTy()},
+                  {address, getInt32(kRead), getInt32(kToL2), getInt32(kData)});
+}
+
 llvm::Value* KernelBuilder::fma(llvm::Value* a, llvm::Value* b, llvm::Value* c) {
   if (has_fma_) return CreateIntrinsic(llvm::Intrinsic::fma, {a->getType()}, {a, b, c});
   return CreateFAdd(CreateFMul(a, b), c);

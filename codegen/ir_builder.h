@@ -53,6 +53,9 @@ class KernelBuilder : public llvm::IRBuilder<> {
   // A whole vector from packed memory, aligned as packed rows are.
   llvm::Value* load_packed(llvm::Value* address, const llvm::Twine& name = "");
 
+  // Asks for the line at address to come to L2. Never faults, so address may lie anywhere.
+  void prefetch(llvm::Value* address);
+
   // a * b + c, in one rounding where the target has FMA.
   llvm::Value* fma(llvm::Value* a, llvm::Value* b, llvm::Value* c);
 

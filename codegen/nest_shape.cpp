@@ -53,6 +53,10 @@ bool can_merge_rows(const ir::Conv& conv) {
   return conv.kernel == ones && conv.strides == ones && !conv.has_padding();
 }
 
+int64_t prefetch_floats_per_tap(const Schedule& schedule, const NestShape& shape) {
+  return shape.ic / schedule.ic_unroll * schedule.prefetch * kLineFloats;
+}
+
 bool can_run_depthwise(const ir::Conv& conv) {
   return conv.groups > 1 && conv.groups == conv.ic && conv.groups == conv.oc &&
          conv.src_layout == ActivationLayout::kChannelsLast;

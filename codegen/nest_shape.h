@@ -36,6 +36,12 @@ struct NestShape {
   }
 };
 
+// Floats in a cache line.
+inline constexpr int64_t kLineFloats = 16;
+
+// How far the prefetch of the next block of weights advances in one tap of one tile.
+int64_t prefetch_floats_per_tap(const Schedule& schedule, const NestShape& shape);
+
 // True where all output pixels of an image may be treated as one row: a 1x1 filter that visits
 // every pixel, no pads.
 bool can_merge_rows(const ir::Conv& conv);

@@ -96,6 +96,7 @@ const std::vector<std::pair<std::string_view, Reader>>& readers() {
        [](auto v, auto& s) { return read_word("epilogue", kEpilogues, v, s.epilogue); }},
       {"merge_rows",
        [](auto v, auto& s) { return read_number("merge_rows", v, 0, 1, s.merge_rows); }},
+      {"prefetch", [](auto v, auto& s) { return read_number("prefetch", v, 0, 64, s.prefetch); }},
       {"rows_per_task",
        [](auto v, auto& s) {
          return read_number("rows_per_task", v, 1, kMaxCount, s.rows_per_task);
@@ -127,10 +128,10 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
 std::string print_schedule(const Schedule& s) {
   return fmt::format(
       "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} merge_rows={} "
-      "rows_per_task={} tiles_per_task={}",
+      "prefetch={} rows_per_task={} tiles_per_task={}",
       text_of(kAlgorithms, s.algorithm), s.lanes, s.tile_pixels, s.tile_vectors, s.ic_unroll,
       text_of(kOrders, s.order), text_of(kUnrolls, s.unroll), text_of(kEdges, s.edges),
-      text_of(kEpilogues, s.epilogue), static_cast<int>(s.merge_rows), s.rows_per_task,
+      text_of(kEpilogues, s.epilogue), static_cast<int>(s.merge_rows), s.prefetch, s.rows_per_task,
       s.tiles_per_task);
 }
 

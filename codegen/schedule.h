@@ -49,6 +49,7 @@ struct Schedule {
   Edges edges = Edges::kExact;
   Epilogue epilogue = Epilogue::kInline;
   bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
+  int prefetch = 0;            // lines of the next block of weights fetched a step of ic_unroll
   int64_t rows_per_task = 1;   // output rows in one task
   int64_t tiles_per_task = 0;  // tiles of a row in one task; 0 = all of them
 
@@ -58,7 +59,7 @@ struct Schedule {
 };
 
 // "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact epilogue=inline
-// merge_rows=0 rows_per_task=4 tiles_per_task=0", on one line.
+// merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0", on one line.
 std::string print_schedule(const Schedule& schedule);
 
 // Reads words of a schedule over `base`: what is not said stays. Errors: invalid_argument naming

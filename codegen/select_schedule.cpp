@@ -152,6 +152,20 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
   schedule.tiles_per_task = tiles >= shape.row_tiles ? 0 : tiles;
 }
 
+// Weights that do not stay in L2 come in once a block. Where few tiles share a block, they fetch
+// the next one between them; where many do, its first tile's wait is lost among them.
+void select_prefetch(const ir::Conv& conv, const Target& target, Schedule& schedule) {
+  constexpr int64_t kManyTiles = 32;
+  const NestShape shape = nest_shape(conv, schedule);
+  const double weights_bytes = 4.0 * static_cast<double>(conv.weights_elements());
+  const int64_t tiles = schedule.rows_per_task *
+                        (schedule.tiles_per_task == 0 ? shape.row_tiles : schedule.tiles_per_task);
+  const bool streams = weights_bytes > 0.5 * static_cast<double>(target.l2_bytes);
+  if (!streams || tiles > kManyTiles || schedule.algorithm != Algorithm::kDirect) return;
+  const int64_t lines = int64_t{schedule.ic_unroll} * schedule.tile_vectors * schedule.lanes;
+  schedule.prefetch = static_cast<int>((lines / kLineFloats + tiles - 1) / tiles);
+}
+
 }  // namespace
 
 Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
@@ -165,7 +179,10 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
                                                                       : LoopOrder::kPixelOuter;
   schedule = fit_code_size(conv, target, schedule);
   select_unroll(conv, target, schedule);
-  if (schedule.unroll != Unroll::kFull) select_tasks(conv, target, threads, schedule);
+  if (schedule.unroll != Unroll::kFull) {
+    select_tasks(conv, target, threads, schedule);
+    select_prefetch(conv, target, schedule);
+  }
   const double bytes = std::min(traffic.oc_outer_bytes, traffic.pixel_outer_bytes);
   selection.schedule = schedule;
   selection.predicted_cycles = std::max(compute, bytes / kMemoryBytesPerCycle);
