@@ -83,16 +83,30 @@ class Estimator {
     if (shape_.pad_value != 0)
       row += vectors * steps(static_cast<double>(shape_.kernel.w), true) * segment.pixels;
     const double epilogue = epilogue_ops(segment.pixels, vectors);
-    longest_block = std::max({longest_block, row, epilogue});
+    const double taps = rows_share_a_block() ? rows * row : row;
+    longest_block = std::max({longest_block, taps, epilogue});
     return rows * row + epilogue;
+  }
+
+  // Unrolled rows of taps follow each other without a branch where none asks whether the row lies
+  // inside the image and no loop over channels stands between them.
+  bool rows_share_a_block() const {
+    const auto stays_inside = [&](int axis) {
+      return shape_.pads_begin[axis] == 0 &&
+             (shape_.out[axis] - 1) * shape_.strides[axis] +
+                     (shape_.kernel[axis] - 1) * shape_.dilations[axis] <
+                 shape_.in[axis];
+    };
+    const bool loops_channels = shape_.ic >= 2 * int64_t{schedule_.ic_unroll};
+    return unrolls(Unroll::kTaps) && !loops_channels && stays_inside(0) && stays_inside(1);
   }
 
   // Emitted steps of the loop over channels, for `taps` taps of a row.
   double steps(double taps, bool known) const {
     const double ic = static_cast<double>(shape_.ic);
     if (unrolls(Unroll::kFull)) return taps * ic;
-    const bool contiguous = known && schedule_.algorithm == Algorithm::kDirect &&
-                            !unrolls(Unroll::kTaps) && shape_.dilations.w == 1 &&
+    if (lanes_span_groups(schedule_.algorithm)) return (known ? taps : 1) * ic;
+    const bool contiguous = known && !unrolls(Unroll::kTaps) && shape_.dilations.w == 1 &&
                             shape_.src.c == 1 && shape_.src.w == shape_.ic;
     const double count = contiguous ? taps * ic : ic;
     const double unroll = schedule_.ic_unroll;

@@ -61,14 +61,18 @@ double direct_cycles(const NestShape& shape, const Target& target, const Schedul
          (weights_stay ? 0 : weights_bytes / kWeightsBytesPerCycle);
 }
 
-double depthwise_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
-                        const Tile& tile) {
+// Lanes that span groups: sources are vectors, permuted once for each channel of a group.
+double grouped_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
+                      const Tile& tile) {
   const double rows = static_cast<double>(shape.kernel.d * shape.kernel.h);
   const double taps = static_cast<double>(shape.kernel.w);
-  const double fmas = tile.pixels * tile.vectors * taps * (target.has_fma ? 1 : 2);
-  const double loads = tile.vectors * (row_pixels(shape, tile) + taps);
-  const double row =
-      std::max({fmas / kFmaPorts, loads / kLoads, (fmas + loads) / kIssue, kFmaLatency * taps});
+  const double ic = static_cast<double>(shape.ic);
+  const double columns = row_pixels(shape, tile);
+  const double fmas = tile.pixels * tile.vectors * taps * ic * (target.has_fma ? 1 : 2);
+  const double loads = tile.vectors * (columns + taps * ic);
+  const double permutes = shape.oc_per_group == 1 ? 0 : tile.vectors * columns * ic;
+  const double row = std::max({fmas / kFmaPorts, loads / kLoads, permutes,
+                               (fmas + loads + permutes) / kIssue, kFmaLatency * taps * ic});
   // One row of src is new to L1 for each row of dst and stride.
   const double vector_bytes = 4.0 * schedule.lanes;
   const double bytes =
@@ -81,8 +85,8 @@ double depthwise_cycles(const NestShape& shape, const Target& target, const Sche
 double tile_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                    const Tile& tile) {
   // Taps outside the image are few; they are counted as if they were computed.
-  const double products = schedule.algorithm == Algorithm::kDepthwise
-                              ? depthwise_cycles(shape, target, schedule, tile)
+  const double products = lanes_span_groups(schedule.algorithm)
+                              ? grouped_cycles(shape, target, schedule, tile)
                               : direct_cycles(shape, target, schedule, tile);
   return kTileOverhead + static_cast<double>(shape.kernel.d * shape.kernel.h) * kTapRowOverhead +
          products + tile.pixels * tile.vectors * kStoreCycles;
@@ -92,11 +96,12 @@ double bytes_of(int64_t elements) { return 4.0 * static_cast<double>(elements); 
 
 }  // namespace
 
-int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t kernel_w) {
+int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_steps) {
   const bool many = target.vector_registers >= 32;
-  if (algorithm == Algorithm::kDepthwise) {
-    // Accumulators, the weights of a row of taps, and two for the sources.
-    const int64_t free = (many ? 28 : 14) - vectors * std::min<int64_t>(kernel_w, 7);
+  if (lanes_span_groups(algorithm)) {
+    // Accumulators, the weights of a row of taps as long as they fit, and a few for the sources.
+    const int64_t weights = std::min<int64_t>(row_steps, many ? 12 : 7);
+    const int64_t free = (many ? 28 : 14) - vectors * weights;
     const int64_t accumulators = std::min<int64_t>(free, many ? 16 : target.has_fma ? 8 : 6);
     return static_cast<int>(std::max<int64_t>(1, accumulators / vectors));
   }

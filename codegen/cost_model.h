@@ -10,9 +10,9 @@
 namespace convgen::codegen {
 
 // The largest tile whose accumulators stay in registers beside its operands, without a spill in
-// the emitted asm (tests/codegen/spill_test.cpp compiles every one). A depthwise row of kernel_w
-// taps keeps its weights in registers too.
-int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t kernel_w = 3);
+// the emitted asm (tests/codegen/spill_test.cpp compiles every one). Where lanes span groups, the
+// weights of a row of row_steps taps x channels are operands too.
+int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_steps = 3);
 
 // Cycles of arithmetic of one run on one thread, caches aside.
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target);

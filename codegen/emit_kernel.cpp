@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/emit_kernel.h"
 
-#include "codegen/emit_depthwise.h"
 #include "codegen/emit_direct.h"
+#include "codegen/emit_grouped.h"
 #include "codegen/kernel_abi.h"
 #include "codegen/loop_nest.h"
 
@@ -67,9 +67,9 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::
   const NestShape shape = nest_shape(conv, schedule);
   const KernelPointers pointers = load_pointers(b, function->getArg(0));
   DirectTapEmitter direct(b, schedule, shape);
-  DepthwiseTapEmitter depthwise(b, schedule, shape);
+  GroupedTapEmitter grouped(b, schedule, shape);
   TapEmitter* taps = &direct;
-  if (schedule.algorithm == Algorithm::kDepthwise) taps = &depthwise;
+  if (lanes_span_groups(schedule.algorithm)) taps = &grouped;
   emit_nest(b, conv, schedule, shape, pointers, function->getArg(1), function->getArg(2), *taps);
   b.CreateRetVoid();
   return module;

@@ -132,7 +132,6 @@ void NestEmitter::emit_oc_blocks(llvm::Value* n, llvm::Value* g, llvm::Value* oc
 
 BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
                                   bool tail) {
-  const bool depthwise = schedule_.algorithm == Algorithm::kDepthwise;
   const int64_t width = tail ? layout_.tail_width() : layout_.oc_block;
   const int64_t real = tail ? layout_.oc_per_group % layout_.oc_block : layout_.oc_block;
   BlockSite site;
@@ -140,7 +139,11 @@ BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* o
   site.last_lanes = static_cast<int>(real - (site.vectors - 1) * layout_.lanes);
   llvm::Value* channel_in_group = b_.scale_index(oc_block, layout_.oc_block);
   site.channel = b_.add_index(b_.scale_index(g, shape_.oc), channel_in_group);
-  llvm::Value* src_channel = depthwise ? site.channel : b_.scale_index(g, shape_.ic);
+  // A block of outputs that spans groups begins with one, and so do its sources.
+  llvm::Value* src_channel =
+      lanes_span_groups(schedule_.algorithm)
+          ? b_.scale_index(oc_block, layout_.oc_block / shape_.oc_per_group * shape_.ic)
+          : b_.scale_index(g, shape_.ic);
   site.src = b_.at(pointers_.src, b_.add_index(b_.scale_index(n, shape_.src.n),
                                                b_.scale_index(src_channel, shape_.src.c)));
   site.weights = b_.at(pointers_.weights,

@@ -62,13 +62,20 @@ bool can_run_depthwise(const ir::Conv& conv) {
          conv.src_layout == ActivationLayout::kChannelsLast;
 }
 
+bool can_run_grouped(const ir::Conv& conv, int lanes) {
+  const int64_t oc = conv.oc_per_group();
+  return conv.groups > 1 && oc > 0 && lanes % oc == 0 && conv.ic_per_group() <= oc &&
+         conv.src_layout == ActivationLayout::kChannelsLast;
+}
+
 NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
   NestShape shape;
-  const bool depthwise = schedule.algorithm == Algorithm::kDepthwise;
+  const bool spans = lanes_span_groups(schedule.algorithm);
   shape.n = conv.n;
-  shape.groups = depthwise ? 1 : conv.groups;
-  shape.ic = depthwise ? 1 : conv.ic_per_group();
-  shape.oc = depthwise ? conv.oc : conv.oc_per_group();
+  shape.groups = spans ? 1 : conv.groups;
+  shape.ic = conv.ic_per_group();
+  shape.oc = spans ? conv.oc : conv.oc_per_group();
+  shape.oc_per_group = conv.oc_per_group();
   shape.in = conv.in;
   shape.out = conv.out;
   shape.kernel = conv.kernel;

@@ -18,8 +18,9 @@ struct ActivationStrides {
 struct NestShape {
   int64_t n = 1;
   int64_t groups = 1;
-  int64_t ic = 0;  // per group; 1 for depthwise
-  int64_t oc = 0;  // per group; all channels for depthwise
+  int64_t ic = 0;            // per group
+  int64_t oc = 0;            // per group of the nest: all channels where lanes span groups
+  int64_t oc_per_group = 0;  // of the convolution
   ir::Extent3 in, out, kernel, strides, dilations, pads_begin;
   ActivationStrides src, dst;
   float pad_value = 0;
@@ -49,6 +50,9 @@ bool can_merge_rows(const ir::Conv& conv);
 // True where the depthwise algorithm applies: channel c of dst sees channel c of src alone, and
 // channels lie behind each other in src.
 bool can_run_depthwise(const ir::Conv& conv);
+
+// True where whole groups fill a vector of `lanes` outputs, and their sources fit one vector.
+bool can_run_grouped(const ir::Conv& conv, int lanes);
 
 NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule);
 

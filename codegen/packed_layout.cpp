@@ -28,14 +28,14 @@ int64_t PackedLayout::tail_width() const {
 }
 
 PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
-  const bool depthwise = schedule.algorithm == Algorithm::kDepthwise;
+  const bool spans = lanes_span_groups(schedule.algorithm);
   PackedLayout layout;
-  layout.groups = depthwise ? 1 : conv.groups;
-  layout.oc_per_group = depthwise ? conv.oc : conv.oc_per_group();
+  layout.groups = spans ? 1 : conv.groups;
+  layout.oc_per_group = spans ? conv.oc : conv.oc_per_group();
   layout.oc_block = schedule.oc_block();
   layout.lanes = schedule.lanes;
   layout.steps = conv.terms();
-  layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", depthwise ? "depthwise" : "direct",
+  layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", spans ? "grouped" : "direct",
                            schedule.lanes, schedule.tile_vectors, layout.groups, conv.oc,
                            conv.kernel.d, conv.kernel.h, conv.kernel.w, conv.ic_per_group());
   return layout;

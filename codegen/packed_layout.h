@@ -12,8 +12,8 @@
 namespace convgen::codegen {
 
 // Packed weights are [group][block of oc][kd][kh][kw][ic per group][lanes x vectors]; the last
-// block of a group holds just the vectors it needs. For depthwise the channels take the place of
-// the output channels of one single group, with one input channel.
+// block of a group holds just the vectors it needs. Where lanes span groups, the output channels of
+// all groups are those of a single one.
 struct PackedLayout {
   int64_t groups = 1;
   int64_t oc_per_group = 0;  // real output channels in a group

@@ -22,7 +22,8 @@ struct Word {
 };
 
 constexpr Word<Algorithm> kAlgorithms[] = {{Algorithm::kDirect, "direct"},
-                                           {Algorithm::kDepthwise, "depthwise"}};
+                                           {Algorithm::kDepthwise, "depthwise"},
+                                           {Algorithm::kGrouped, "grouped"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
                                        {LoopOrder::kPixelOuter, "pixel_outer"}};
 constexpr Word<Unroll> kUnrolls[] = {
@@ -70,7 +71,7 @@ Status read_number(std::string_view key, std::string_view value, int64_t min, in
 constexpr int kMaxTilePixels = 64;
 constexpr int kMaxTileVectors = 8;
 constexpr int kMaxIcUnroll = 4096;
-constexpr int64_t kMaxCount = int64_t{1} << 40;
+constexpr int64_t kMaxCount = int64_t{1} << 61;  // elements of f32 in 2^63 bytes
 
 Status read_tile(std::string_view value, Schedule& s) {
   const size_t cross = value.find('x');
@@ -157,9 +158,15 @@ Status check_lanes(const Schedule& s, const Target& target) {
 }
 
 Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
-  if (s.algorithm != Algorithm::kDepthwise || can_run_depthwise(conv)) return Status();
-  return bad_word("algorithm", "depthwise",
-                  "a convolution with one input and one output channel a group, channels last");
+  if (s.algorithm == Algorithm::kDepthwise && !can_run_depthwise(conv))
+    return bad_word("algorithm", "depthwise",
+                    "a convolution with one input and one output channel a group, channels last");
+  if (s.algorithm == Algorithm::kGrouped && !can_run_grouped(conv, s.lanes))
+    return bad_word("algorithm", "grouped",
+                    fmt::format("groups of few channels, channels last: a power of two of outputs "
+                                "that divides {} lanes, and no more inputs",
+                                s.lanes));
+  return Status();
 }
 
 Status check_merge_rows(const Schedule& s, const ir::Conv& conv) {
@@ -167,8 +174,9 @@ Status check_merge_rows(const Schedule& s, const ir::Conv& conv) {
   return bad_word("merge_rows", "1", "a 1x1 filter with stride 1 and no pads");
 }
 
-// Border columns x taps of a row: listing more than this is already too much code.
-constexpr double kMaxExactTaps = 1 << 16;
+// Border columns x taps of a row: listing more than this is already too much code. Each tile is one
+// more branch, nested in the others: 3,000 of them overflowed a stack of 8 MB and took LLVM 5 s.
+constexpr double kMaxExactTaps = 1 << 12;
 
 Status check_edges(const Schedule& s, const ir::Conv& conv) {
   if (s.edges != Edges::kExact) return Status();
@@ -204,7 +212,9 @@ Status check_code_size(const Schedule& s, const ir::Conv& conv) {
 }  // namespace
 
 Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target) {
-  Status status = check_lanes(schedule, target);
+  // Plain data may hold any number; the text's reader knows every range.
+  Status status = parse_schedule(print_schedule(schedule), {}).status();
+  if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);
   if (status.ok()) status = check_packed_size(schedule, conv);

@@ -17,7 +17,11 @@ namespace convgen::codegen {
 enum class Algorithm {
   kDirect,     // a tile of output channels x pixels, src broadcast, weights as vectors
   kDepthwise,  // one channel a lane: src and weights as vectors
+  kGrouped,    // several groups of few channels in one vector
 };
+
+// True where a vector of outputs spans groups, so that the nest sees one group with all channels.
+constexpr bool lanes_span_groups(Algorithm algorithm) { return algorithm != Algorithm::kDirect; }
 
 // Which loop is outside. kOcOuter reads the weights once and src once per block of output
 // channels; kPixelOuter reads src once and the weights once per task.

@@ -37,15 +37,14 @@ bool needs_epilogue_loop(const ir::Conv& conv) {
   return conv.post.size() > 4 || std::any_of(conv.post.begin(), conv.post.end(), is_long);
 }
 
-// Cheap to decide before tiles are compared, and the same for all of them.
-Schedule common_schedule(const ir::Conv& conv) {
+// Decided before tiles are compared, the same for all of them.
+Schedule common_schedule(const ir::Conv& conv, Algorithm algorithm) {
   Schedule schedule;
+  schedule.algorithm = algorithm;
   schedule.merge_rows = can_merge_rows(conv);
   schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
-  if (can_run_depthwise(conv)) {
-    schedule.algorithm = Algorithm::kDepthwise;
-    schedule.unroll = Unroll::kTaps;  // neighbouring pixels share their loads
-  }
+  // Depthwise rows of taps are short; as loops they cost a quarter of the speed.
+  if (algorithm == Algorithm::kDepthwise) schedule.unroll = Unroll::kTaps;
   return schedule;
 }
 
@@ -66,31 +65,43 @@ int64_t steps_of_row(const ir::Conv& conv) {
   return conv.ic_per_group() * (contiguous ? conv.kernel.w : 1);
 }
 
-Schedule best_tile(const ir::Conv& conv, const Target& target, const Schedule& common,
-                   double* best_cycles) {
-  Schedule best = common;
-  *best_cycles = std::numeric_limits<double>::infinity();
-  const int64_t oc = common.algorithm == Algorithm::kDepthwise ? conv.oc : conv.oc_per_group();
+struct Candidate {
+  Schedule schedule;
+  double cycles = std::numeric_limits<double>::infinity();
+};
+
+// The best tile of an algorithm by predicted cycles.
+Candidate best_tile(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
+  const Schedule common = common_schedule(conv, algorithm);
+  const bool spans = lanes_span_groups(algorithm);
+  const int64_t oc = std::max<int64_t>(1, spans ? conv.oc : conv.oc_per_group());
+  const int64_t row_steps = conv.kernel.w * conv.ic_per_group();
+  Candidate best;
   for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
     // A narrower vector pays only where it still holds all channels.
     if (lanes < target.max_lanes && lanes < oc) continue;
-    const int64_t most_vectors = (std::max<int64_t>(oc, 1) + lanes - 1) / lanes;
-    for (int vectors = 1; vectors <= std::min<int64_t>(4, most_vectors); ++vectors) {
-      const int most_pixels = max_tile_pixels(target, common.algorithm, vectors, conv.kernel.w);
+    if (algorithm == Algorithm::kGrouped && !can_run_grouped(conv, lanes)) continue;
+    const int64_t most_vectors = std::min<int64_t>(4, (oc + lanes - 1) / lanes);
+    for (int vectors = 1; vectors <= most_vectors; ++vectors) {
+      const int most_pixels = max_tile_pixels(target, algorithm, vectors, row_steps);
       for (int pixels = 1; pixels <= most_pixels; ++pixels) {
-        Schedule candidate = common;
-        candidate.lanes = lanes;
-        candidate.tile_vectors = vectors;
-        candidate.tile_pixels = pixels;
-        const double cycles = predict_cycles(conv, candidate, target);
-        if (cycles < *best_cycles * 0.999) {
-          *best_cycles = cycles;
-          best = candidate;
-        }
+        Candidate candidate{common};
+        candidate.schedule.lanes = lanes;
+        candidate.schedule.tile_vectors = vectors;
+        candidate.schedule.tile_pixels = pixels;
+        candidate.cycles = predict_cycles(conv, candidate.schedule, target);
+        if (candidate.cycles < best.cycles * 0.999) best = candidate;
       }
     }
   }
   return best;
+}
+
+Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
+  if (can_run_depthwise(conv)) return best_tile(conv, target, Algorithm::kDepthwise);
+  const Candidate direct = best_tile(conv, target, Algorithm::kDirect);
+  const Candidate grouped = best_tile(conv, target, Algorithm::kGrouped);
+  return grouped.cycles < direct.cycles ? grouped : direct;
 }
 
 // Makes the code shorter until it fits: fewer steps a loop, ranged borders, loops for taps and
@@ -118,9 +129,9 @@ void select_unroll(const ir::Conv& conv, const Target& target, Schedule& schedul
 }
 
 // What a task goes over once per block of output channels should stay in this share of L2.
-int64_t items_in_cache(const NestShape& shape, const Target& target, bool depthwise,
-                       double pixels) {
-  const double src_channels = static_cast<double>(depthwise ? shape.oc : shape.ic);
+int64_t items_in_cache(const NestShape& shape, const Target& target, bool spans, double pixels) {
+  const double src_channels =
+      static_cast<double>(spans ? shape.oc / shape.oc_per_group * shape.ic : shape.ic);
   const double pixel_bytes = 4.0 * (src_channels * static_cast<double>(shape.strides.w) *
                                         static_cast<double>(shape.strides.h) +
                                     static_cast<double>(shape.oc));
@@ -132,7 +143,7 @@ int64_t items_in_cache(const NestShape& shape, const Target& target, bool depthw
 // rows, or runs of tiles where there is one row only or a row alone is too much.
 void select_tasks(const ir::Conv& conv, const Target& target, int threads, Schedule& schedule) {
   const NestShape shape = nest_shape(conv, schedule);
-  const bool depthwise = schedule.algorithm == Algorithm::kDepthwise;
+  const bool spans = lanes_span_groups(schedule.algorithm);
   const bool pixel_outer = schedule.order == LoopOrder::kPixelOuter;
   const int64_t wanted = threads > 1 ? int64_t{8} * threads : 1;
   const int64_t outer = std::max<int64_t>(
@@ -141,14 +152,13 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
 
   int64_t rows = std::max<int64_t>(1, shape.out.h / splits);
   if (pixel_outer)
-    rows =
-        std::min(rows, items_in_cache(shape, target, depthwise, static_cast<double>(shape.out.w)));
+    rows = std::min(rows, items_in_cache(shape, target, spans, static_cast<double>(shape.out.w)));
   schedule.rows_per_task = rows;
   if (rows > 1) return;
 
   int64_t tiles = std::max<int64_t>(1, shape.row_tiles / (shape.out.h > 1 ? 1 : splits));
   if (pixel_outer)
-    tiles = std::min(tiles, items_in_cache(shape, target, depthwise, schedule.tile_pixels));
+    tiles = std::min(tiles, items_in_cache(shape, target, spans, schedule.tile_pixels));
   schedule.tiles_per_task = tiles >= shape.row_tiles ? 0 : tiles;
 }
 
@@ -170,10 +180,10 @@ void select_prefetch(const ir::Conv& conv, const Target& target, Schedule& sched
 
 Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
   Selection selection;
-  double compute = 0;
-  Schedule schedule = best_tile(conv, target, common_schedule(conv), &compute);
-  schedule.ic_unroll = select_ic_unroll(
-      schedule, schedule.algorithm == Algorithm::kDepthwise ? 1 : steps_of_row(conv));
+  const auto [best, compute] = best_algorithm(conv, target);
+  Schedule schedule = best;
+  if (schedule.algorithm == Algorithm::kDirect)
+    schedule.ic_unroll = select_ic_unroll(schedule, steps_of_row(conv));
   const Traffic traffic = predict_traffic(conv, schedule, target);
   schedule.order = traffic.oc_outer_bytes < traffic.pixel_outer_bytes ? LoopOrder::kOcOuter
                                                                       : LoopOrder::kPixelOuter;
