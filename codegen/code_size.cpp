@@ -83,22 +83,25 @@ class Estimator {
     if (shape_.pad_value != 0)
       row += vectors * steps(static_cast<double>(shape_.kernel.w), true) * segment.pixels;
     const double epilogue = epilogue_ops(segment.pixels, vectors);
-    const double taps = rows_share_a_block() ? rows * row : row;
-    longest_block = std::max({longest_block, taps, epilogue});
+    longest_block = std::max({longest_block, rows_in_a_block() * row, epilogue});
     return rows * row + epilogue;
   }
 
-  // Unrolled rows of taps follow each other without a branch where none asks whether the row lies
-  // inside the image and no loop over channels stands between them.
-  bool rows_share_a_block() const {
-    const auto stays_inside = [&](int axis) {
-      return shape_.pads_begin[axis] == 0 &&
-             (shape_.out[axis] - 1) * shape_.strides[axis] +
-                     (shape_.kernel[axis] - 1) * shape_.dilations[axis] <
-                 shape_.in[axis];
-    };
+  // Unrolled rows of taps follow each other without a branch where no loop over channels stands
+  // between them and nothing has to ask, at run time, whether a row lies inside the image.
+  double rows_in_a_block() const {
     const bool loops_channels = shape_.ic >= 2 * int64_t{schedule_.ic_unroll};
-    return unrolls(Unroll::kTaps) && !loops_channels && stays_inside(0) && stays_inside(1);
+    if (!unrolls(Unroll::kTaps) || loops_channels || asks_at_run_time(1)) return 1;
+    return static_cast<double>(shape_.kernel.h) *
+           (asks_at_run_time(0) ? 1 : static_cast<double>(shape_.kernel.d));
+  }
+
+  bool asks_at_run_time(int axis) const {
+    const int64_t last = (shape_.out[axis] - 1) * shape_.strides[axis] +
+                         (shape_.kernel[axis] - 1) * shape_.dilations[axis] -
+                         shape_.pads_begin[axis];
+    const bool reaches_outside = shape_.pads_begin[axis] > 0 || last >= shape_.in[axis];
+    return reaches_outside && shape_.out[axis] > 1;
   }
 
   // Emitted steps of the loop over channels, for `taps` taps of a row.

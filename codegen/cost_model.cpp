@@ -17,6 +17,8 @@ constexpr double kIssue = 6;
 constexpr double kTileOverhead = 30;   // branch to the segment, addresses, zeroing
 constexpr double kTapRowOverhead = 6;  // a loop over kh entered and left
 constexpr double kStoreCycles = 1.5;   // post-ops and store of one vector
+// More where dst passes through L2 and a pixel is written in parts, far apart in time.
+constexpr double kScatteredStoreCycles = 2;
 
 // What feeding a tile from L2 adds to its arithmetic. Weights are one stream and well prefetched;
 // the pixels of src are many short ones. Fitted on 1x1 and 3x3 layers of ResNet-50, where 14x2 and
@@ -88,8 +90,13 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
   const double products = lanes_span_groups(schedule.algorithm)
                               ? grouped_cycles(shape, target, schedule, tile)
                               : direct_cycles(shape, target, schedule, tile);
+  const double dst_bytes = 4.0 * static_cast<double>(shape.n * shape.groups) *
+                           static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
+  const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
+                         tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
+  const double store = kStoreCycles + (scattered ? kScatteredStoreCycles : 0);
   return kTileOverhead + static_cast<double>(shape.kernel.d * shape.kernel.h) * kTapRowOverhead +
-         products + tile.pixels * tile.vectors * kStoreCycles;
+         products + tile.pixels * tile.vectors * store;
 }
 
 double bytes_of(int64_t elements) { return 4.0 * static_cast<double>(elements); }
@@ -103,11 +110,12 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
     const int64_t weights = std::min<int64_t>(row_steps, many ? 12 : 7);
     const int64_t free = (many ? 28 : 14) - vectors * weights;
     const int64_t accumulators = std::min<int64_t>(free, many ? 16 : target.has_fma ? 8 : 6);
-    return static_cast<int>(std::max<int64_t>(1, accumulators / vectors));
+    return static_cast<int>(std::max<int64_t>(vectors == 1, accumulators / vectors));
   }
-  constexpr int kPixels32[] = {28, 14, 8, 6};
-  constexpr int kPixels16[] = {8, 6, 4, 2};
-  constexpr int kPixels16WithoutFma[] = {8, 5, 3, 2};
+  // By vectors; 0 where no tile is worth its operands.
+  constexpr int kPixels32[kMaxTileVectors] = {28, 14, 8, 6, 5, 4};
+  constexpr int kPixels16[kMaxTileVectors] = {8, 6, 4, 2, 0, 0};
+  constexpr int kPixels16WithoutFma[kMaxTileVectors] = {8, 5, 3, 2, 0, 0};
   const int* pixels = many ? kPixels32 : target.has_fma ? kPixels16 : kPixels16WithoutFma;
   return pixels[vectors - 1];
 }

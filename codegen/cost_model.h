@@ -9,9 +9,12 @@
 
 namespace convgen::codegen {
 
+// Vectors of output channels in the widest tile that is ever chosen.
+inline constexpr int kMaxTileVectors = 6;
+
 // The largest tile whose accumulators stay in registers beside its operands, without a spill in
 // the emitted asm (tests/codegen/spill_test.cpp compiles every one). Where lanes span groups, the
-// weights of a row of row_steps taps x channels are operands too.
+// weights of a row of row_steps taps x channels are operands too. 0: none with so many vectors.
 int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_steps = 3);
 
 // Cycles of arithmetic of one run on one thread, caches aside.

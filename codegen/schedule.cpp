@@ -69,7 +69,7 @@ Status read_number(std::string_view key, std::string_view value, int64_t min, in
 }
 
 constexpr int kMaxTilePixels = 64;
-constexpr int kMaxTileVectors = 8;
+constexpr int kMaxVectors = 8;
 constexpr int kMaxIcUnroll = 4096;
 constexpr int64_t kMaxCount = int64_t{1} << 61;  // elements of f32 in 2^63 bytes
 
@@ -79,7 +79,7 @@ Status read_tile(std::string_view value, Schedule& s) {
   if (Status status = read_number("tile", value.substr(0, cross), 1, kMaxTilePixels, s.tile_pixels);
       !status.ok())
     return status;
-  return read_number("tile", value.substr(cross + 1), 1, kMaxTileVectors, s.tile_vectors);
+  return read_number("tile", value.substr(cross + 1), 1, kMaxVectors, s.tile_vectors);
 }
 
 using Reader = std::function<Status(std::string_view, Schedule&)>;

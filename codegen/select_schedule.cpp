@@ -81,7 +81,7 @@ Candidate best_tile(const ir::Conv& conv, const Target& target, Algorithm algori
     // A narrower vector pays only where it still holds all channels.
     if (lanes < target.max_lanes && lanes < oc) continue;
     if (algorithm == Algorithm::kGrouped && !can_run_grouped(conv, lanes)) continue;
-    const int64_t most_vectors = std::min<int64_t>(4, (oc + lanes - 1) / lanes);
+    const int64_t most_vectors = std::min<int64_t>(kMaxTileVectors, (oc + lanes - 1) / lanes);
     for (int vectors = 1; vectors <= most_vectors; ++vectors) {
       const int most_pixels = max_tile_pixels(target, algorithm, vectors, row_steps);
       for (int pixels = 1; pixels <= most_pixels; ++pixels) {
