@@ -104,14 +104,20 @@ Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
   return grouped.cycles < direct.cycles ? grouped : direct;
 }
 
-// Makes the code shorter until it fits: fewer steps a loop, ranged borders, loops for taps and
-// epilogue, a smaller tile. The last of them always fits.
+// About 0.15 s of compile time: more code than this is not chosen as long as there is a way round.
+constexpr double kComfortableOps = 8192;
+
+// Makes the code shorter until it is comfortable: fewer steps a loop, loops for taps, ranged
+// borders, a loop for the epilogue; then a smaller tile until it is allowed, which always ends well.
 Schedule fit_code_size(const ir::Conv& conv, const Target& target, Schedule schedule) {
   const auto fits = [&] { return check_schedule(schedule, conv, target).ok(); };
-  if (!fits()) schedule.ic_unroll = 1;
-  if (!fits()) schedule.edges = Edges::kRanged;
-  if (!fits()) schedule.unroll = Unroll::kTile;
-  if (!fits()) schedule.epilogue = Epilogue::kLoop;
+  const auto comfortable = [&] {
+    return fits() && estimate_code_size(conv, schedule).total <= kComfortableOps;
+  };
+  if (!comfortable()) schedule.ic_unroll = 1;
+  if (!comfortable()) schedule.unroll = Unroll::kTile;
+  if (!comfortable()) schedule.edges = Edges::kRanged;
+  if (!comfortable()) schedule.epilogue = Epilogue::kLoop;
   while (!fits() && schedule.tile_pixels > 1) schedule.tile_pixels /= 2;
   while (!fits() && schedule.tile_vectors > 1) --schedule.tile_vectors;
   return schedule;
