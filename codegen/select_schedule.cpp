@@ -134,6 +134,15 @@ void select_unroll(const ir::Conv& conv, const Target& target, Schedule& schedul
   if (estimate_code_size(conv, full).total <= kFullUnrollOps) schedule = full;
 }
 
+// The order that moves fewer bytes. Several threads split the outer loop between them, so it should
+// run over the larger tensor, which then no two of them read.
+LoopOrder select_order(const ir::Conv& conv, const Traffic& traffic, int threads) {
+  if (threads > 1 && conv.weights_elements() > conv.src_elements() + conv.dst_elements())
+    return LoopOrder::kOcOuter;
+  return traffic.oc_outer_bytes < traffic.pixel_outer_bytes ? LoopOrder::kOcOuter
+                                                            : LoopOrder::kPixelOuter;
+}
+
 // What a task goes over once per block of output channels should stay in this share of L2.
 int64_t items_in_cache(const NestShape& shape, const Target& target, bool spans, double pixels) {
   const double src_channels =
@@ -151,7 +160,7 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
   const NestShape shape = nest_shape(conv, schedule);
   const bool spans = lanes_span_groups(schedule.algorithm);
   const bool pixel_outer = schedule.order == LoopOrder::kPixelOuter;
-  const int64_t wanted = threads > 1 ? int64_t{8} * threads : 1;
+  const int64_t wanted = threads > 1 ? int64_t{4} * threads : 1;
   const int64_t outer = std::max<int64_t>(
       1, shape.n * shape.groups * shape.out.d * (pixel_outer ? 1 : shape.oc_blocks));
   const int64_t splits = (wanted + outer - 1) / outer;
@@ -191,8 +200,7 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
   if (schedule.algorithm == Algorithm::kDirect)
     schedule.ic_unroll = select_ic_unroll(schedule, steps_of_row(conv));
   const Traffic traffic = predict_traffic(conv, schedule, target);
-  schedule.order = traffic.oc_outer_bytes < traffic.pixel_outer_bytes ? LoopOrder::kOcOuter
-                                                                      : LoopOrder::kPixelOuter;
+  schedule.order = select_order(conv, traffic, threads);
   schedule = fit_code_size(conv, target, schedule);
   select_unroll(conv, target, schedule);
   if (schedule.unroll != Unroll::kFull) {

@@ -2,8 +2,6 @@
 // Plan: picks the path for a convolution and forwards to it.
 #include "runtime/generic.h"
 
-#include <cstring>
-
 #include "runtime/generic_kernels.h"
 #include "runtime/generic_path.h"
 
@@ -51,7 +49,7 @@ void finish_tile(const ir::Conv& conv, const Kernels& kernels, const Tensors& te
     const float* values = tile.values + row * tile.stride;
     float* dst = tensors.dst + (tile.dst_offset + row * tile.dst_row_step);
     if (tile.dst_col_step == 1) {
-      std::memcpy(dst, values, static_cast<size_t>(tile.cols) * sizeof(float));
+      copy_floats(values, tile.cols, dst);
     } else {
       for (int64_t col = 0; col < tile.cols; ++col) dst[col * tile.dst_col_step] = values[col];
     }

@@ -194,8 +194,8 @@ void GemmPath::choose_blocks() {
   const int64_t channels = std::max(ceil_div(channels_.total, cuts), kMinChannelBlock);
   channel_block_ = round_up(channels, channels_.tile);
   channel_blocks_ = ceil_div(channels_.total, channel_block_);
-  if (!reads_src_directly_)
-    matrix_elements_ = round_up(pixel_block_, pixels_.granule) * row_elements;
+  matrix_elements_ =
+      reads_src_directly_ ? 0 : round_up(pixel_block_, pixels_.granule) * row_elements;
 }
 
 std::string GemmPath::packed_tag() const {

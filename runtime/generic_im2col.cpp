@@ -4,28 +4,11 @@
 #include "runtime/generic_im2col.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "runtime/generic_path.h"
 
 namespace convgen::generic {
 namespace {
-
-// Short runs are the rule where a group has few channels: a call of memcpy would cost more.
-void copy_floats(const float* from, int64_t count, float* to) {
-  constexpr int64_t kShort = 32;
-  if (count > kShort) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
-    return;
-  }
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(float));
-  if (i + 2 <= count) {
-    std::memcpy(to + i, from + i, 2 * sizeof(float));
-    i += 2;
-  }
-  if (i < count) to[i] = from[i];
-}
 
 // The taps of one filter row, for one pixel: kernel.w times the group's channels. `line` is the
 // input row (the group's first channel at column 0), iw the column of the first tap.

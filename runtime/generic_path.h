@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -122,6 +123,22 @@ inline Range inside_range(int64_t first, int64_t step, int64_t count, int64_t ex
   if (first >= 0 && first + (count - 1) * step < extent) return {0, count};
   const int64_t begin = std::clamp<int64_t>(ceil_div(-first, step), 0, count);
   return {begin, std::clamp<int64_t>(ceil_div(extent - first, step), begin, count)};
+}
+
+// Short runs are the rule where channels are few: a call of memcpy would cost more than the copy.
+inline void copy_floats(const float* from, int64_t count, float* to) {
+  constexpr int64_t kShort = 32;
+  if (count > kShort) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+    return;
+  }
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(float));
+  if (i + 2 <= count) {
+    std::memcpy(to + i, from + i, 2 * sizeof(float));
+    i += 2;
+  }
+  if (i < count) to[i] = from[i];
 }
 
 // The post-op chain on a tile, then its values to their places in dst. add may be dst: a tile reads

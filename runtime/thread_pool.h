@@ -8,8 +8,9 @@
 
 namespace convgen {
 
-// A pool of `threads` threads, the calling one among them; threads = 1 starts none.
-// run() may be called from one thread at a time per pool.
+// A pool of `threads` threads, the calling one among them; threads = 1 starts none. Each gets one
+// contiguous range of the tasks. A pool serves one run at a time: not from several threads at
+// once, and never from within one of its own tasks. Different pools do not disturb each other.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);
@@ -17,8 +18,9 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // The threads there are: fewer than asked for where the system starts no more.
   int threads() const;
-  // Valid as long as the pool. Null `run` where threads = 1 is never needed: it runs inline.
+  // Valid as long as the pool. With one thread it runs inline.
   ParallelFor parallel_for();
 
  private:

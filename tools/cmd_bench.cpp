@@ -200,7 +200,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   command
       ->add_option("--engines", options->bench.engines, "some of jit, generic, interpreter; or all")
       ->delimiter(',')
-      ->expected(1)
+      ->allow_extra_args(false)
       ->type_name("NAMES")
       ->capture_default_str();
   CLI::Option* json = command->add_flag("--json", options->json, "one json object a line");

@@ -172,7 +172,7 @@ void add_emit(CLI::App& app, Outcome& outcome) {
       ->add_option("--emit", options->stages,
                    "conv, schedule, llvm, llvm-opt, asm, obj, bc; several with commas")
       ->delimiter(',')
-      ->expected(1)
+      ->allow_extra_args(false)
       ->type_name("STAGES")
       ->capture_default_str();
   command->add_option("-o", options->output, "file, or for several stages PREFIX.ll, PREFIX.s ...")

@@ -190,10 +190,8 @@ void add_verify(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<VerifyCommandOptions>();
   CLI::App* command = app.add_subcommand("verify", "check kernels against the interpreter");
   command->add_option("CONV", options->convs, kConvHelp);
-  command->add_option("--random", options->random, "check N random convolutions")->type_name("N");
-  command->add_option("--seed", options->seed, "of the convolutions and their tensors")
-      ->type_name("S")
-      ->capture_default_str();
+  add_count(*command, "--random", options->random, "check N random convolutions");
+  add_count(*command, "--seed", options->seed, "of the convolutions and their tensors");
   command->add_option("--data", options->data, "the tensors: integers, reals, or auto for both")
       ->check(CLI::IsMember({"auto", "integers", "reals"}))
       ->type_name("NAME")

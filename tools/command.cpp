@@ -51,6 +51,22 @@ void add_seconds(CLI::App& command, double& seconds) {
       ->capture_default_str();
 }
 
+CLI::Option* add_count(CLI::App& command, const std::string& name, uint64_t& count,
+                       const std::string& help) {
+  // CLI11 reads with strtoull, which wraps "-1" and saturates what is too large.
+  const auto is_count = [](const std::string& text) -> std::string {
+    uint64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data(), end, value);
+    const bool read = failure == std::errc() && stop == end;
+    return read ? "" : text + ": expected a whole number in 0..2^64-1";
+  };
+  return command.add_option(name, count, help)
+      ->check(is_count, "number")
+      ->type_name("N")
+      ->capture_default_str();
+}
+
 void add_engine(CLI::App& command, std::string& engine, const std::vector<std::string>& names) {
   command.add_option("--engine", engine, "what computes")
       ->check(CLI::IsMember(names))

@@ -43,6 +43,10 @@ Result<int> resolve_threads(int threads);
 // --seconds T with T in [0, 3600].
 void add_seconds(CLI::App& command, double& seconds);
 
+// An option that takes a whole number >= 0.
+CLI::Option* add_count(CLI::App& command, const std::string& name, uint64_t& count,
+                       const std::string& help);
+
 // --engine NAME of `names`.
 void add_engine(CLI::App& command, std::string& engine, const std::vector<std::string>& names);
 
