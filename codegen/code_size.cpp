@@ -119,10 +119,15 @@ class Estimator {
   }
 
   double epilogue_ops(int pixels, int vectors) const {
-    double chain = 1 + (shape_.dst.c == 1 ? 0 : 2 * schedule_.lanes);
+    // Channels first: log2(lanes) shuffles a vector before, and a chain a channel and run.
+    const double shuffles = shape_.dst.c == 1
+                                ? 0
+                                : vectors * std::ceil(pixels / double(schedule_.lanes)) *
+                                      schedule_.lanes * std::log2(schedule_.lanes);
+    double chain = 1;
     for (const ir::PostOp& op : conv_.post) chain += ops_of(op.kind);
     const bool looped = schedule_.epilogue == Epilogue::kLoop && !unrolls(Unroll::kFull);
-    return looped ? vectors * (chain + pixels) : vectors * pixels * chain;
+    return shuffles + (looped ? vectors * (chain + pixels) : vectors * pixels * chain);
   }
 
   const ir::Conv& conv_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/emit_epilogue.h"
 
+#include <algorithm>
+
 #include "codegen/loop_nest.h"
 
 namespace convgen::codegen {
@@ -8,66 +10,119 @@ namespace convgen::codegen {
 using ir::PostOp;
 using ir::PostOpKind;
 
-llvm::SmallVector<EpilogueEmitter::ChannelOperands, 4> EpilogueEmitter::load_channel_operands(
-    const TileOutputs& outputs) {
-  llvm::SmallVector<ChannelOperands, 4> operands;
+void EpilogueEmitter::emit(const TileOutputs& outputs, const Values& acc) {
+  if (dst_.c == 1) return emit_channels_last(outputs, acc);
+  emit_channels_first(outputs, acc);
+}
+
+EpilogueEmitter::OperandsList EpilogueEmitter::load_channel_operands(const TileOutputs& outputs) {
+  OperandsList list;
   for (int v = 0; v < outputs.vectors; ++v) {
-    ChannelOperands here;
-    here.lanes = v + 1 == outputs.vectors ? outputs.last_lanes : schedule_.lanes;
+    Operands operands;
+    operands.lanes = v + 1 == outputs.vectors ? outputs.last_lanes : schedule_.lanes;
     llvm::Value* channel = b_.add_index(outputs.channel, b_.index(int64_t{v} * schedule_.lanes));
     if (conv_.uses(PostOpKind::kBias))
-      here.bias = b_.load_lanes(b_.at(pointers_.bias, channel), here.lanes, "bias");
+      operands.bias = b_.load_lanes(b_.at(pointers_.bias, channel), operands.lanes, "bias");
     if (conv_.uses(PostOpKind::kScale))
-      here.scale = b_.load_lanes(b_.at(pointers_.scale, channel), here.lanes, "scale");
-    operands.push_back(here);
+      operands.scale = b_.load_lanes(b_.at(pointers_.scale, channel), operands.lanes, "scale");
+    list.push_back(operands);
   }
-  return operands;
+  return list;
 }
 
-void EpilogueEmitter::emit(const TileOutputs& outputs, const Values& acc) {
-  const auto operands = load_channel_operands(outputs);
-  if (schedule_.epilogue == Epilogue::kLoop) return emit_looped(outputs, acc, operands);
-  for (int p = 0; p < outputs.pixels; ++p)
-    for (int v = 0; v < outputs.vectors; ++v)
-      emit_vector(acc[p * outputs.vectors + v], operands[v],
-                  b_.add_index(outputs.dst, b_.index(p * dst_.w + v * schedule_.lanes * dst_.c)));
-}
-
-void EpilogueEmitter::emit_looped(const TileOutputs& outputs, const Values& acc,
-                                  llvm::ArrayRef<ChannelOperands> operands) {
-  // Allocated in the entry block: once, however often the tile runs.
-  llvm::Function* function = b_.GetInsertBlock()->getParent();
-  llvm::BasicBlock& entry = function->getEntryBlock();
-  llvm::IRBuilder<> at_entry(&entry, entry.begin());
-  auto* stage = at_entry.CreateAlloca(llvm::ArrayType::get(b_.vector_type(), acc.size()));
-  const llvm::Align align(schedule_.lanes * sizeof(float));
-  stage->setAlignment(align);
-  for (size_t i = 0; i < acc.size(); ++i)
-    b_.CreateAlignedStore(acc[i], b_.at(stage, i * schedule_.lanes), align);
+void EpilogueEmitter::emit_channels_last(const TileOutputs& outputs, const Values& acc) {
+  const OperandsList operands = load_channel_operands(outputs);
+  const auto vector_offset = [&](llvm::Value* pixel, int v) {
+    llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(pixel, dst_.w));
+    return b_.add_index(offset, b_.index(int64_t{v} * schedule_.lanes));
+  };
+  if (schedule_.epilogue == Epilogue::kInline) {
+    for (int p = 0; p < outputs.pixels; ++p)
+      for (int v = 0; v < outputs.vectors; ++v)
+        emit_vector(acc[p * outputs.vectors + v], operands[v], vector_offset(b_.index(p), v));
+    return;
+  }
+  llvm::Value* stage = stage_on_stack(acc);
   const int64_t pixel_step = int64_t{outputs.vectors} * schedule_.lanes;
-  const LoopRange range{b_.index(0), b_.index(outputs.pixels), 1,
-                        schedule_.unroll == Unroll::kFull};
-  emit_for(b_, range, "pixel", {}, [&](llvm::Value* p, Values) {
+  emit_for(b_, {b_.index(0), b_.index(outputs.pixels)}, "pixel", {}, [&](llvm::Value* p, Values) {
     llvm::Value* row = b_.at(stage, b_.scale_index(p, pixel_step));
-    llvm::Value* dst = b_.add_index(outputs.dst, b_.scale_index(p, dst_.w));
     for (int v = 0; v < outputs.vectors; ++v)
       emit_vector(b_.load_packed(b_.at(row, int64_t{v} * schedule_.lanes)), operands[v],
-                  b_.add_index(dst, b_.index(v * schedule_.lanes * dst_.c)));
+                  vector_offset(p, v));
     return Values();
   });
 }
 
-void EpilogueEmitter::emit_vector(llvm::Value* x, const ChannelOperands& operands,
-                                  llvm::Value* offset) {
-  llvm::Value* add = nullptr;
-  if (conv_.uses(PostOpKind::kAdd))
-    add = b_.gather_lanes(b_.at(pointers_.add, offset), dst_.c, operands.lanes);
-  for (const PostOp& op : conv_.post) x = apply(op, x, operands, add);
-  b_.scatter_lanes(x, b_.at(pointers_.dst, offset), dst_.c, operands.lanes);
+EpilogueEmitter::Operands EpilogueEmitter::load_pixel_operands(const TileOutputs& outputs,
+                                                               llvm::Value* channel, int lanes) {
+  llvm::Value* oc = b_.add_index(outputs.channel, channel);
+  Operands operands;
+  operands.lanes = lanes;
+  if (conv_.uses(PostOpKind::kBias))
+    operands.bias = b_.load_splat(b_.at(pointers_.bias, oc), "bias");
+  if (conv_.uses(PostOpKind::kScale))
+    operands.scale = b_.load_splat(b_.at(pointers_.scale, oc), "scale");
+  return operands;
 }
 
-llvm::Value* EpilogueEmitter::apply(const PostOp& op, llvm::Value* x,
-                                    const ChannelOperands& operands, llvm::Value* add) {
+void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Values& acc) {
+  const int lanes = schedule_.lanes;
+  const int runs = (outputs.pixels + lanes - 1) / lanes;
+  const int channels = (outputs.vectors - 1) * lanes + outputs.last_lanes;
+  // rows[channel * runs + run]: pixels [run * lanes, ...) of one channel.
+  Values rows(int64_t{outputs.vectors} * lanes * runs);
+  for (int v = 0; v < outputs.vectors; ++v) {
+    for (int run = 0; run < runs; ++run) {
+      Values tile(lanes, b_.zero());
+      for (int p = run * lanes; p < std::min(outputs.pixels, (run + 1) * lanes); ++p)
+        tile[p - run * lanes] = acc[p * outputs.vectors + v];
+      tile = b_.transpose(tile);
+      for (int c = 0; c < lanes; ++c) rows[(v * lanes + c) * runs + run] = tile[c];
+    }
+  }
+  const auto emit_run = [&](llvm::Value* x, llvm::Value* channel, int run) {
+    const int pixels = std::min(lanes, outputs.pixels - run * lanes);
+    llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(channel, dst_.c));
+    emit_vector(x, load_pixel_operands(outputs, channel, pixels),
+                b_.add_index(offset, b_.index(int64_t{run} * lanes)));
+  };
+  if (schedule_.epilogue == Epilogue::kInline) {
+    for (int c = 0; c < channels; ++c)
+      for (int run = 0; run < runs; ++run) emit_run(rows[c * runs + run], b_.index(c), run);
+    return;
+  }
+  llvm::Value* stage = stage_on_stack(rows);
+  emit_for(b_, {b_.index(0), b_.index(channels)}, "channel", {}, [&](llvm::Value* c, Values) {
+    llvm::Value* row = b_.at(stage, b_.scale_index(c, int64_t{runs} * lanes));
+    for (int run = 0; run < runs; ++run)
+      emit_run(b_.load_packed(b_.at(row, int64_t{run} * lanes)), c, run);
+    return Values();
+  });
+}
+
+// Vectors behind each other in a slot of the stack, which is allocated in the entry block: once,
+// however often the tile runs.
+llvm::Value* EpilogueEmitter::stage_on_stack(const Values& vectors) {
+  llvm::BasicBlock& entry = b_.GetInsertBlock()->getParent()->getEntryBlock();
+  llvm::IRBuilder<> at_entry(&entry, entry.begin());
+  auto* stage = at_entry.CreateAlloca(llvm::ArrayType::get(b_.vector_type(), vectors.size()));
+  const llvm::Align align(schedule_.lanes * sizeof(float));
+  stage->setAlignment(align);
+  for (size_t i = 0; i < vectors.size(); ++i)
+    b_.CreateAlignedStore(vectors[i], b_.at(stage, i * schedule_.lanes), align);
+  return stage;
+}
+
+void EpilogueEmitter::emit_vector(llvm::Value* x, const Operands& operands, llvm::Value* offset) {
+  llvm::Value* add = nullptr;
+  if (conv_.uses(PostOpKind::kAdd))
+    add = b_.load_lanes(b_.at(pointers_.add, offset), operands.lanes);
+  for (const PostOp& op : conv_.post) x = apply(op, x, operands, add);
+  b_.store_lanes(x, b_.at(pointers_.dst, offset), operands.lanes);
+}
+
+llvm::Value* EpilogueEmitter::apply(const PostOp& op, llvm::Value* x, const Operands& operands,
+                                    llvm::Value* add) {
   switch (op.kind) {
     case PostOpKind::kBias:
       return b_.CreateFAdd(x, operands.bias);

@@ -16,28 +16,35 @@ struct TileOutputs {
   llvm::Value* dst;
 };
 
+// Every store is a run of neighbours in dst. Where the channels come last, that is an accumulator
+// as it is; where they come first, tiles of lanes x lanes are transposed in registers, after which
+// a vector holds pixels of one channel.
 class EpilogueEmitter {
  public:
   EpilogueEmitter(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
                   const ActivationStrides& dst, const KernelPointers& pointers)
       : b_(b), math_(b), conv_(conv), schedule_(schedule), dst_(dst), pointers_(pointers) {}
 
-  // kInline: straight from registers to dst. kLoop: the accumulators pass through the stack and a
-  // loop over pixels holds the chain once, for chains and stores that are long.
+  // kInline: straight from registers to dst. kLoop: through the stack, a loop over pixels (over
+  // channels, where they come first) holding the chain once.
   void emit(const TileOutputs& outputs, const Values& acc);
 
  private:
-  // What one vector of channels needs for all pixels.
-  struct ChannelOperands {
+  // What the chain needs beside one vector of outputs.
+  struct Operands {
     llvm::Value* bias = nullptr;
     llvm::Value* scale = nullptr;
     int lanes = 0;
   };
-  llvm::SmallVector<ChannelOperands, 4> load_channel_operands(const TileOutputs& outputs);
-  void emit_looped(const TileOutputs& outputs, const Values& acc,
-                   llvm::ArrayRef<ChannelOperands> operands);
-  void emit_vector(llvm::Value* x, const ChannelOperands& operands, llvm::Value* offset);
-  llvm::Value* apply(const ir::PostOp& op, llvm::Value* x, const ChannelOperands& operands,
+  using OperandsList = llvm::SmallVector<Operands, 4>;
+
+  void emit_channels_last(const TileOutputs& outputs, const Values& acc);
+  void emit_channels_first(const TileOutputs& outputs, const Values& acc);
+  OperandsList load_channel_operands(const TileOutputs& outputs);
+  Operands load_pixel_operands(const TileOutputs& outputs, llvm::Value* channel, int lanes);
+  llvm::Value* stage_on_stack(const Values& vectors);
+  void emit_vector(llvm::Value* x, const Operands& operands, llvm::Value* offset);
+  llvm::Value* apply(const ir::PostOp& op, llvm::Value* x, const Operands& operands,
                      llvm::Value* add);
 
   KernelBuilder& b_;

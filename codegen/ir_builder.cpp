@@ -86,21 +86,25 @@ void KernelBuilder::store_lanes(llvm::Value* value, llvm::Value* address, int co
   }
 }
 
-llvm::Value* KernelBuilder::gather_lanes(llvm::Value* address, int64_t stride, int count) {
-  if (stride == 1) return load_lanes(address, count);
-  llvm::Value* result = zero();
-  for (int lane = 0; lane < count; ++lane) {
-    llvm::Value* element = CreateAlignedLoad(getFloatTy(), at(address, lane * stride), kFloatAlign);
-    result = CreateInsertElement(result, element, getInt64(lane));
+// Swaps off-diagonal blocks of 1, 2, 4, ... lanes (Eklundh, "A Fast Computer Method for Matrix
+// Transposing", 1972): log2(lanes) shuffles a vector.
+Values KernelBuilder::transpose(Values rows) {
+  for (int distance = 1; distance < lanes_; distance *= 2) {
+    llvm::SmallVector<int, 16> upper, lower;
+    for (int lane = 0; lane < lanes_; ++lane) {
+      const bool high = (lane & distance) != 0;
+      upper.push_back(high ? lanes_ + lane - distance : lane);
+      lower.push_back(high ? lanes_ + lane : lane + distance);
+    }
+    for (int i = 0; i < lanes_; ++i) {
+      if ((i & distance) != 0) continue;
+      llvm::Value* a = rows[i];
+      llvm::Value* c = rows[i + distance];
+      rows[i] = CreateShuffleVector(a, c, upper);
+      rows[i + distance] = CreateShuffleVector(a, c, lower);
+    }
   }
-  return result;
-}
-
-void KernelBuilder::scatter_lanes(llvm::Value* value, llvm::Value* address, int64_t stride,
-                                  int count) {
-  if (stride == 1) return store_lanes(value, address, count);
-  for (int lane = 0; lane < count; ++lane)
-    CreateAlignedStore(CreateExtractElement(value, lane), at(address, lane * stride), kFloatAlign);
+  return rows;
 }
 
 // Packed rows are whole vectors in a 64-byte aligned buffer, so a vector's own size is its

@@ -47,9 +47,8 @@ class KernelBuilder : public llvm::IRBuilder<> {
   llvm::Value* load_lanes(llvm::Value* address, int count, const llvm::Twine& name = "");
   // The first `count` lanes to memory; touches no byte beyond them.
   void store_lanes(llvm::Value* value, llvm::Value* address, int count);
-  // Lanes that lie `stride` floats apart.
-  llvm::Value* gather_lanes(llvm::Value* address, int64_t stride, int count);
-  void scatter_lanes(llvm::Value* value, llvm::Value* address, int64_t stride, int count);
+  // As many vectors as lanes: lane j of vector i becomes lane i of vector j.
+  Values transpose(Values rows);
   // A whole vector from packed memory, aligned as packed rows are.
   llvm::Value* load_packed(llvm::Value* address, const llvm::Twine& name = "");
 

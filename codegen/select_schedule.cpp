@@ -16,9 +16,8 @@ namespace {
 
 using ir::PostOpKind;
 
-// Chains this long, and stores lane by lane, are emitted once in a loop over the tile's pixels.
+// Chains this long are emitted once, in a loop over the vectors of the tile.
 bool needs_epilogue_loop(const ir::Conv& conv) {
-  if (conv.dst_layout == ir::ActivationLayout::kChannelsFirst) return true;
   const auto is_long = [](const ir::PostOp& op) {
     switch (op.kind) {
       case PostOpKind::kElu:
@@ -108,7 +107,8 @@ Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
 constexpr double kComfortableOps = 8192;
 
 // Makes the code shorter until it is comfortable: fewer steps a loop, loops for taps, ranged
-// borders, a loop for the epilogue; then a smaller tile until it is allowed, which always ends well.
+// borders, a loop for the epilogue; then a smaller tile until it is allowed, which always ends
+// well.
 Schedule fit_code_size(const ir::Conv& conv, const Target& target, Schedule schedule) {
   const auto fits = [&] { return check_schedule(schedule, conv, target).ok(); };
   const auto comfortable = [&] {
