@@ -77,11 +77,12 @@ class Estimator {
       row = vectors * steps(1, false) * (shape_.pad_value != 0 ? 3 : 1);
     } else {
       for (const TapSpan& span : segment.spans)
-        row += vectors * steps(static_cast<double>(span.kw_end - span.kw_begin), true) *
-               (shape_.pad_value != 0 ? segment.pixels : span.last_pixel - span.first_pixel);
+        row += steps(static_cast<double>(span.kw_end - span.kw_begin), true) *
+               sums(shape_.pad_value != 0 ? segment.pixels : span.last_pixel - span.first_pixel,
+                    vectors);
     }
     if (shape_.pad_value != 0)
-      row += vectors * steps(static_cast<double>(shape_.kernel.w), true) * segment.pixels;
+      row += steps(static_cast<double>(shape_.kernel.w), true) * sums(segment.pixels, vectors);
     const double epilogue = epilogue_ops(segment.pixels, vectors);
     longest_block = std::max({longest_block, rows_in_a_block() * row, epilogue});
     return rows * row + epilogue;
@@ -104,6 +105,8 @@ class Estimator {
     return reaches_outside && shape_.out[axis] > 1;
   }
 
+  double sums(int pixels, int vectors) const { return schedule_.accumulators(pixels, vectors); }
+
   // Emitted steps of the loop over channels, for `taps` taps of a row.
   double steps(double taps, bool known) const {
     const double ic = static_cast<double>(shape_.ic);
@@ -119,15 +122,18 @@ class Estimator {
   }
 
   double epilogue_ops(int pixels, int vectors) const {
-    // Channels first: log2(lanes) shuffles a vector before, and a chain a channel and run.
-    const double shuffles = shape_.dst.c == 1
-                                ? 0
-                                : vectors * std::ceil(pixels / double(schedule_.lanes)) *
-                                      schedule_.lanes * std::log2(schedule_.lanes);
     double chain = 1;
     for (const ir::PostOp& op : conv_.post) chain += ops_of(op.kind);
     const bool looped = schedule_.epilogue == Epilogue::kLoop && !unrolls(Unroll::kFull);
-    return shuffles + (looped ? vectors * (chain + pixels) : vectors * pixels * chain);
+    if (shape_.dst.c == 1) return vectors * (looped ? chain + pixels : chain * pixels);
+
+    // Channels first: a chain for each run of pixels of each channel, after log2(lanes) shuffles
+    // where the tile has to be transposed.
+    const double runs = std::ceil(static_cast<double>(pixels) / schedule_.lanes);
+    const double stores = vectors * runs * schedule_.channel_lanes();
+    const double shuffles =
+        schedule_.algorithm == Algorithm::kPlanar ? 0 : stores * std::log2(schedule_.lanes);
+    return shuffles + (looped ? runs * chain + stores : chain * stores);
   }
 
   const ir::Conv& conv_;

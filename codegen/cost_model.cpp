@@ -2,6 +2,7 @@
 #include "codegen/cost_model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "codegen/nest_shape.h"
 #include "codegen/packed_layout.h"
@@ -19,12 +20,15 @@ constexpr double kTapRowOverhead = 6;  // a loop over kh entered and left
 constexpr double kStoreCycles = 1.5;   // post-ops and store of one vector
 // More where dst passes through L2 and a pixel is written in parts, far apart in time.
 constexpr double kScatteredStoreCycles = 2;
+// Or where it is transposed on the way out: log2(16) shuffles and a store of part of a line.
+constexpr double kTransposedStoreCycles = 8;
 
 // What feeding a tile from L2 adds to its arithmetic. Weights are one stream and well prefetched;
 // the pixels of src are many short ones. Fitted on 1x1 and 3x3 layers of ResNet-50, where 14x2 and
 // 6x4 trade one for the other.
 constexpr double kWeightsBytesPerCycle = 192;
 constexpr double kSrcBytesPerCycle = 20;
+constexpr double kPlaneBytesPerCycle = 40;
 // Depthwise: one vector a pixel takes half of each pair of lines that is fetched together.
 constexpr double kNarrowBytesPerCycle = 16;
 constexpr double kWideBytesPerCycle = 32;
@@ -63,6 +67,17 @@ double direct_cycles(const NestShape& shape, const Target& target, const Schedul
          (weights_stay ? 0 : weights_bytes / kWeightsBytesPerCycle);
 }
 
+// A planar tile: runs of pixels x channels, src in long streams, weights broadcast.
+double planar_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
+                     const Tile& tile) {
+  const double rows = static_cast<double>(shape.kernel.d * shape.kernel.h);
+  const double ic = static_cast<double>(shape.ic);
+  const double steps = rows * static_cast<double>(shape.kernel.w) * ic;
+  const Tile vectors{std::ceil(tile.pixels / schedule.lanes), tile.vectors};
+  const double src_bytes = 4 * rows * row_pixels(shape, tile) * ic;
+  return steps * step_cycles(target, vectors) + src_bytes / kPlaneBytesPerCycle;
+}
+
 // Lanes that span groups: sources are vectors, permuted once for each channel of a group.
 double grouped_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                       const Tile& tile) {
@@ -87,14 +102,19 @@ double grouped_cycles(const NestShape& shape, const Target& target, const Schedu
 double tile_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                    const Tile& tile) {
   // Taps outside the image are few; they are counted as if they were computed.
-  const double products = lanes_span_groups(schedule.algorithm)
-                              ? grouped_cycles(shape, target, schedule, tile)
-                              : direct_cycles(shape, target, schedule, tile);
+  const auto cycles = lanes_span_groups(schedule.algorithm)      ? grouped_cycles
+                      : schedule.algorithm == Algorithm::kPlanar ? planar_cycles
+                                                                 : direct_cycles;
+  const double products = cycles(shape, target, schedule, tile);
   const double dst_bytes = 4.0 * static_cast<double>(shape.n * shape.groups) *
                            static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
   const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
                          tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
-  const double store = kStoreCycles + (scattered ? kScatteredStoreCycles : 0);
+  double store = kStoreCycles + (scattered ? kScatteredStoreCycles : 0);
+  if (schedule.algorithm == Algorithm::kPlanar)
+    store = 2 * kStoreCycles / schedule.lanes;
+  else if (shape.dst.c != 1)
+    store = kTransposedStoreCycles;
   return kTileOverhead + static_cast<double>(shape.kernel.d * shape.kernel.h) * kTapRowOverhead +
          products + tile.pixels * tile.vectors * store;
 }

@@ -15,7 +15,7 @@ bool DirectTapEmitter::taps_are_contiguous(const TapRow& row) const {
 
 DirectTapEmitter::Pointers DirectTapEmitter::pointers_at(const TileSite& site, llvm::Value* kw) {
   const int64_t src_step = shape_.dilations.w * shape_.src.w;
-  const int64_t weights_step = shape_.ic * site.vectors * schedule_.lanes;
+  const int64_t weights_step = shape_.ic * site.vectors * schedule_.channel_lanes();
   Pointers at;
   at.src = b_.at(site.src_row, b_.scale_index(kw, src_step));
   at.weights = b_.at(site.weights_row, b_.scale_index(kw, weights_step));
@@ -46,7 +46,7 @@ Values DirectTapEmitter::emit_channels(const TileSite& site, const TapRow& row, 
                                        int64_t count, Values acc) {
   const int64_t unroll = schedule_.unroll == Unroll::kFull ? count : schedule_.ic_unroll;
   const int64_t looped = count / unroll * unroll;
-  const int64_t weights_step = unroll * site.vectors * schedule_.lanes;
+  const int64_t weights_step = unroll * site.vectors * schedule_.channel_lanes();
   const auto push = [&](Values values, const Pointers& p) {
     values.append({p.src, p.weights});
     if (p.prefetch != nullptr) values.push_back(p.prefetch);

@@ -19,21 +19,25 @@ class DirectTapEmitter : public TapEmitter {
       : b_(b), schedule_(schedule), shape_(shape) {}
   Values emit_taps(const TileSite& site, const TapRow& row, Values acc) override;
 
- private:
+ protected:
   struct Pointers {
     llvm::Value* src;
     llvm::Value* weights;
     llvm::Value* prefetch;  // null: none
   };
-  Values emit_channels(const TileSite& site, const TapRow& row, Pointers at, int64_t count,
-                       Values acc);
-  Pointers pointers_at(const TileSite& site, llvm::Value* kw);
-  Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic, Values acc);
-  bool taps_are_contiguous(const TapRow& row) const;
+  // The products of one tap and channel `ic` behind `at`.
+  virtual Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic,
+                           Values acc);
 
   KernelBuilder& b_;
   const Schedule& schedule_;
   const NestShape& shape_;
+
+ private:
+  Pointers pointers_at(const TileSite& site, llvm::Value* kw);
+  Values emit_channels(const TileSite& site, const TapRow& row, Pointers at, int64_t count,
+                       Values acc);
+  bool taps_are_contiguous(const TapRow& row) const;
 };
 
 }  // namespace convgen::codegen

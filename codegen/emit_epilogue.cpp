@@ -11,7 +11,9 @@ using ir::PostOp;
 using ir::PostOpKind;
 
 void EpilogueEmitter::emit(const TileOutputs& outputs, const Values& acc) {
-  if (dst_.c == 1) return emit_channels_last(outputs, acc);
+  // One output pixel makes the channels neighbours in either layout.
+  if (dst_.c == 1 && schedule_.algorithm != Algorithm::kPlanar)
+    return emit_channels_last(outputs, acc);
   emit_channels_first(outputs, acc);
 }
 
@@ -65,11 +67,16 @@ EpilogueEmitter::Operands EpilogueEmitter::load_pixel_operands(const TileOutputs
   return operands;
 }
 
-void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Values& acc) {
+// Runs of pixels by channel, rows[channel * runs + run]: what a planar tile computes, and what
+// other tiles become by transposing.
+Values EpilogueEmitter::rows_of_channels(const TileOutputs& outputs, const Values& acc, int runs) {
   const int lanes = schedule_.lanes;
-  const int runs = (outputs.pixels + lanes - 1) / lanes;
-  const int channels = (outputs.vectors - 1) * lanes + outputs.last_lanes;
-  // rows[channel * runs + run]: pixels [run * lanes, ...) of one channel.
+  if (schedule_.algorithm == Algorithm::kPlanar) {
+    Values rows(acc.size());
+    for (int c = 0; c < outputs.vectors; ++c)
+      for (int run = 0; run < runs; ++run) rows[c * runs + run] = acc[run * outputs.vectors + c];
+    return rows;
+  }
   Values rows(int64_t{outputs.vectors} * lanes * runs);
   for (int v = 0; v < outputs.vectors; ++v) {
     for (int run = 0; run < runs; ++run) {
@@ -80,6 +87,14 @@ void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Valu
       for (int c = 0; c < lanes; ++c) rows[(v * lanes + c) * runs + run] = tile[c];
     }
   }
+  return rows;
+}
+
+void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Values& acc) {
+  const int lanes = schedule_.lanes;
+  const int runs = (outputs.pixels + lanes - 1) / lanes;
+  const int channels = (outputs.vectors - 1) * schedule_.channel_lanes() + outputs.last_lanes;
+  const Values rows = rows_of_channels(outputs, acc, runs);
   const auto emit_run = [&](llvm::Value* x, llvm::Value* channel, int run) {
     const int pixels = std::min(lanes, outputs.pixels - run * lanes);
     llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(channel, dst_.c));

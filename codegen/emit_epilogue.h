@@ -39,6 +39,7 @@ class EpilogueEmitter {
   using OperandsList = llvm::SmallVector<Operands, 4>;
 
   void emit_channels_last(const TileOutputs& outputs, const Values& acc);
+  Values rows_of_channels(const TileOutputs& outputs, const Values& acc, int runs);
   void emit_channels_first(const TileOutputs& outputs, const Values& acc);
   OperandsList load_channel_operands(const TileOutputs& outputs);
   Operands load_pixel_operands(const TileOutputs& outputs, llvm::Value* channel, int lanes);

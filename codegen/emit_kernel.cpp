@@ -3,6 +3,7 @@
 
 #include "codegen/emit_direct.h"
 #include "codegen/emit_grouped.h"
+#include "codegen/emit_planar.h"
 #include "codegen/kernel_abi.h"
 #include "codegen/loop_nest.h"
 
@@ -52,6 +53,20 @@ KernelPointers load_pointers(KernelBuilder& b, llvm::Value* args) {
           load_pointer(b, args, offsetof(KernelArgs, dst), "dst")};
 }
 
+std::unique_ptr<TapEmitter> make_tap_emitter(KernelBuilder& b, const Schedule& schedule,
+                                             const NestShape& shape) {
+  switch (schedule.algorithm) {
+    case Algorithm::kDirect:
+      return std::make_unique<DirectTapEmitter>(b, schedule, shape);
+    case Algorithm::kDepthwise:
+    case Algorithm::kGrouped:
+      return std::make_unique<GroupedTapEmitter>(b, schedule, shape);
+    case Algorithm::kPlanar:
+      return std::make_unique<PlanarTapEmitter>(b, schedule, shape);
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
@@ -66,10 +81,7 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::
   }
   const NestShape shape = nest_shape(conv, schedule);
   const KernelPointers pointers = load_pointers(b, function->getArg(0));
-  DirectTapEmitter direct(b, schedule, shape);
-  GroupedTapEmitter grouped(b, schedule, shape);
-  TapEmitter* taps = &direct;
-  if (lanes_span_groups(schedule.algorithm)) taps = &grouped;
+  const auto taps = make_tap_emitter(b, schedule, shape);
   emit_nest(b, conv, schedule, shape, pointers, function->getArg(1), function->getArg(2), *taps);
   b.CreateRetVoid();
   return module;

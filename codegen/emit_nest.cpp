@@ -194,7 +194,7 @@ llvm::Value* NestEmitter::prefetch_origin(const RowSite& row, llvm::Value* tile)
 void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segment,
                                     llvm::Value* tile, llvm::Value* ow) {
   const BlockSite& block = row.block;
-  Values acc(segment.pixels * block.vectors, b_.zero());
+  Values acc(schedule_.accumulators(segment.pixels, block.vectors), b_.zero());
   // Input position of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
   const auto in_position = [&](llvm::Value* out_index, int axis) {
     return b_.CreateSub(b_.scale_index(out_index, shape_.strides[axis]),
@@ -206,7 +206,7 @@ void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segmen
                               b_.scale_index(in_position(ow, 2), shape_.src.w)));
   llvm::Value* prefetch = prefetch_origin(row, tile);
   const int64_t prefetch_row = shape_.kernel.w * prefetch_floats_per_tap(schedule_, shape_);
-  const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.lanes;
+  const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.channel_lanes();
 
   acc = emit_axis(0, row.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
     return emit_axis(

@@ -41,20 +41,31 @@ llvm::Value* KernelBuilder::load_splat(llvm::Value* address, const llvm::Twine& 
   return CreateVectorSplat(lanes_, CreateAlignedLoad(getFloatTy(), address, kFloatAlign), name);
 }
 
-llvm::Value* KernelBuilder::lane_mask(int count) {
+llvm::Value* KernelBuilder::lane_mask(int first, int last) {
   llvm::SmallVector<llvm::Constant*, 16> bits;
-  for (int lane = 0; lane < lanes_; ++lane) bits.push_back(getInt1(lane < count));
+  for (int lane = 0; lane < lanes_; ++lane) bits.push_back(getInt1(lane >= first && lane < last));
   return llvm::ConstantVector::get(bits);
 }
 
-// Without lane masks a partial vector is put together from power-of-two pieces: 7 = 4 + 2 + 1.
+llvm::Value* KernelBuilder::select_lanes(int first, int last, llvm::Value* a, llvm::Value* b) {
+  return CreateSelect(lane_mask(first, last), a, b);
+}
+
 llvm::Value* KernelBuilder::load_lanes(llvm::Value* address, int count, const llvm::Twine& name) {
-  if (count == lanes_) return CreateAlignedLoad(vector_type(), address, kFloatAlign, name);
-  if (has_lane_masks_ && lanes_ >= 4)
-    return CreateMaskedLoad(vector_type(), address, kFloatAlign, lane_mask(count), zero(), name);
+  return load_lanes_between(address, 0, count, name);
+}
+
+// Without lane masks a partial vector is put together from power-of-two pieces: 7 = 4 + 2 + 1.
+llvm::Value* KernelBuilder::load_lanes_between(llvm::Value* address, int first, int last,
+                                               const llvm::Twine& name) {
+  if (first == 0 && last == lanes_)
+    return CreateAlignedLoad(vector_type(), address, kFloatAlign, name);
+  if (has_lane_masks_)
+    return CreateMaskedLoad(vector_type(), address, kFloatAlign, lane_mask(first, last), zero(),
+                            name);
   llvm::Value* result = zero();
-  for (int lane = 0; lane < count;) {
-    const int piece = static_cast<int>(std::bit_floor(static_cast<unsigned>(count - lane)));
+  for (int lane = first; lane < last;) {
+    const int piece = static_cast<int>(std::bit_floor(static_cast<unsigned>(last - lane)));
     auto* type = llvm::FixedVectorType::get(getFloatTy(), piece);
     llvm::Value* part = CreateAlignedLoad(type, at(address, lane), kFloatAlign);
     llvm::SmallVector<int, 16> widen(lanes_, piece), merge;
@@ -73,8 +84,8 @@ void KernelBuilder::store_lanes(llvm::Value* value, llvm::Value* address, int co
     CreateAlignedStore(value, address, kFloatAlign);
     return;
   }
-  if (has_lane_masks_ && lanes_ >= 4) {
-    CreateMaskedStore(value, address, kFloatAlign, lane_mask(count));
+  if (has_lane_masks_) {
+    CreateMaskedStore(value, address, kFloatAlign, lane_mask(0, count));
     return;
   }
   for (int lane = 0; lane < count;) {

@@ -45,6 +45,11 @@ class KernelBuilder : public llvm::IRBuilder<> {
   llvm::Value* load_splat(llvm::Value* address, const llvm::Twine& name = "");
   // The first `count` lanes from memory, the others zero; touches no byte beyond them.
   llvm::Value* load_lanes(llvm::Value* address, int count, const llvm::Twine& name = "");
+  // Lanes [first, last) from address + first on, the others zero; touches no byte beyond them.
+  llvm::Value* load_lanes_between(llvm::Value* address, int first, int last,
+                                  const llvm::Twine& name = "");
+  // Lanes [first, last) of a, the others of b.
+  llvm::Value* select_lanes(int first, int last, llvm::Value* a, llvm::Value* b);
   // The first `count` lanes to memory; touches no byte beyond them.
   void store_lanes(llvm::Value* value, llvm::Value* address, int count);
   // As many vectors as lanes: lane j of vector i becomes lane i of vector j.
@@ -63,7 +68,7 @@ class KernelBuilder : public llvm::IRBuilder<> {
   void fence();
 
  private:
-  llvm::Value* lane_mask(int count);
+  llvm::Value* lane_mask(int first, int last);
 
   int lanes_;
   bool has_fma_;

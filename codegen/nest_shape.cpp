@@ -68,6 +68,11 @@ bool can_run_grouped(const ir::Conv& conv, int lanes) {
          conv.src_layout == ActivationLayout::kChannelsLast;
 }
 
+bool can_run_planar(const ir::Conv& conv) {
+  return conv.src_layout == ActivationLayout::kChannelsFirst &&
+         conv.dst_layout == ActivationLayout::kChannelsFirst && conv.strides.w == 1;
+}
+
 NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
   NestShape shape;
   const bool spans = lanes_span_groups(schedule.algorithm);

@@ -54,6 +54,9 @@ bool can_run_depthwise(const ir::Conv& conv);
 // True where whole groups fill a vector of `lanes` outputs, and their sources fit one vector.
 bool can_run_grouped(const ir::Conv& conv, int lanes);
 
+// True where neighbouring outputs of a row see neighbouring sources, in both tensors.
+bool can_run_planar(const ir::Conv& conv);
+
 NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule);
 
 }  // namespace convgen::codegen

@@ -33,10 +33,10 @@ PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
   layout.groups = spans ? 1 : conv.groups;
   layout.oc_per_group = spans ? conv.oc : conv.oc_per_group();
   layout.oc_block = schedule.oc_block();
-  layout.lanes = schedule.lanes;
+  layout.lanes = schedule.channel_lanes();
   layout.steps = conv.terms();
   layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", spans ? "grouped" : "direct",
-                           schedule.lanes, schedule.tile_vectors, layout.groups, conv.oc,
+                           schedule.channel_lanes(), schedule.tile_vectors, layout.groups, conv.oc,
                            conv.kernel.d, conv.kernel.h, conv.kernel.w, conv.ic_per_group());
   return layout;
 }

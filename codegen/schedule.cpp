@@ -23,7 +23,8 @@ struct Word {
 
 constexpr Word<Algorithm> kAlgorithms[] = {{Algorithm::kDirect, "direct"},
                                            {Algorithm::kDepthwise, "depthwise"},
-                                           {Algorithm::kGrouped, "grouped"}};
+                                           {Algorithm::kGrouped, "grouped"},
+                                           {Algorithm::kPlanar, "planar"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
                                        {LoopOrder::kPixelOuter, "pixel_outer"}};
 constexpr Word<Unroll> kUnrolls[] = {
@@ -69,7 +70,7 @@ Status read_number(std::string_view key, std::string_view value, int64_t min, in
 }
 
 constexpr int kMaxTilePixels = 64;
-constexpr int kMaxVectors = 8;
+constexpr int kMaxVectors = 32;
 constexpr int kMaxIcUnroll = 4096;
 constexpr int64_t kMaxCount = int64_t{1} << 61;  // elements of f32 in 2^63 bytes
 
@@ -161,6 +162,9 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
   if (s.algorithm == Algorithm::kDepthwise && !can_run_depthwise(conv))
     return bad_word("algorithm", "depthwise",
                     "a convolution with one input and one output channel a group, channels last");
+  if (s.algorithm == Algorithm::kPlanar && !can_run_planar(conv))
+    return bad_word("algorithm", "planar",
+                    "src and dst with their channels first, and stride 1 along the width");
   if (s.algorithm == Algorithm::kGrouped && !can_run_grouped(conv, s.lanes))
     return bad_word("algorithm", "grouped",
                     fmt::format("groups of few channels, channels last: a power of two of outputs "

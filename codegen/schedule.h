@@ -18,10 +18,13 @@ enum class Algorithm {
   kDirect,     // a tile of output channels x pixels, src broadcast, weights as vectors
   kDepthwise,  // one channel a lane: src and weights as vectors
   kGrouped,    // several groups of few channels in one vector
+  kPlanar,     // lanes are pixels of a row, weights broadcast: both tensors channels first
 };
 
 // True where a vector of outputs spans groups, so that the nest sees one group with all channels.
-constexpr bool lanes_span_groups(Algorithm algorithm) { return algorithm != Algorithm::kDirect; }
+constexpr bool lanes_span_groups(Algorithm algorithm) {
+  return algorithm == Algorithm::kDepthwise || algorithm == Algorithm::kGrouped;
+}
 
 // Which loop is outside. kOcOuter reads the weights once and src once per block of output
 // channels; kPixelOuter reads src once and the weights once per task.
@@ -46,7 +49,7 @@ struct Schedule {
   Algorithm algorithm = Algorithm::kDirect;
   int lanes = 4;         // floats a vector
   int tile_pixels = 1;   // output pixels of a row computed together
-  int tile_vectors = 1;  // vectors of output channels computed together
+  int tile_vectors = 1;  // vectors of output channels computed together; planar: channels
   int ic_unroll = 1;     // input channels a step of the innermost loop
   LoopOrder order = LoopOrder::kOcOuter;
   Unroll unroll = Unroll::kTile;
@@ -57,8 +60,14 @@ struct Schedule {
   int64_t rows_per_task = 1;   // output rows in one task
   int64_t tiles_per_task = 0;  // tiles of a row in one task; 0 = all of them
 
-  // Floats of output channels computed together.
-  int64_t oc_block() const { return int64_t{lanes} * tile_vectors; }
+  // Output channels in one vector of the tile.
+  int channel_lanes() const { return algorithm == Algorithm::kPlanar ? 1 : lanes; }
+  // Output channels computed together.
+  int64_t oc_block() const { return int64_t{channel_lanes()} * tile_vectors; }
+  // Vectors that hold the sums of a tile of so many pixels and (vectors of) channels.
+  int accumulators(int pixels, int vectors) const {
+    return vectors * (algorithm == Algorithm::kPlanar ? (pixels + lanes - 1) / lanes : pixels);
+  }
   bool operator==(const Schedule&) const = default;
 };
 

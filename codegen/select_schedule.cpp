@@ -50,7 +50,8 @@ Schedule common_schedule(const ir::Conv& conv, Algorithm algorithm) {
 // Input channels a step: enough to hide the loop's own instructions, less where a body is long
 // already (28 FMAs in a loop run as fast as 1,344 in a row).
 int select_ic_unroll(const Schedule& schedule, int64_t steps) {
-  const int64_t wanted = std::max<int64_t>(1, 96 / (schedule.tile_pixels * schedule.tile_vectors));
+  const int64_t wanted =
+      std::max<int64_t>(1, 96 / schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors));
   const int64_t limit = std::min<int64_t>(std::min<int64_t>(wanted, 8), steps);
   for (int64_t unroll = limit; unroll > limit / 2; --unroll)
     if (steps % unroll == 0) return static_cast<int>(unroll);
@@ -96,11 +97,33 @@ Candidate best_tile(const ir::Conv& conv, const Target& target, Algorithm algori
   return best;
 }
 
+// The best planar tile: up to four runs of pixels, as many channels as registers allow.
+Candidate best_planar_tile(const ir::Conv& conv, const Target& target) {
+  Candidate best;
+  const Schedule common = common_schedule(conv, Algorithm::kPlanar);
+  for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
+    for (int runs = 1; runs <= 4; ++runs) {
+      const int most_channels = max_tile_pixels(target, Algorithm::kDirect, runs);
+      for (int channels = 1; channels <= most_channels; ++channels) {
+        Candidate candidate{common};
+        candidate.schedule.lanes = lanes;
+        candidate.schedule.tile_pixels = lanes * runs;
+        candidate.schedule.tile_vectors = channels;
+        candidate.cycles = predict_cycles(conv, candidate.schedule, target);
+        if (candidate.cycles < best.cycles * 0.999) best = candidate;
+      }
+    }
+  }
+  return best;
+}
+
 Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
   if (can_run_depthwise(conv)) return best_tile(conv, target, Algorithm::kDepthwise);
   const Candidate direct = best_tile(conv, target, Algorithm::kDirect);
   const Candidate grouped = best_tile(conv, target, Algorithm::kGrouped);
-  return grouped.cycles < direct.cycles ? grouped : direct;
+  const Candidate planar = can_run_planar(conv) ? best_planar_tile(conv, target) : Candidate();
+  return std::min({direct, grouped, planar},
+                  [](const Candidate& a, const Candidate& b) { return a.cycles < b.cycles; });
 }
 
 // About 0.15 s of compile time: more code than this is not chosen as long as there is a way round.
@@ -197,7 +220,7 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
   Selection selection;
   const auto [best, compute] = best_algorithm(conv, target);
   Schedule schedule = best;
-  if (schedule.algorithm == Algorithm::kDirect)
+  if (!lanes_span_groups(schedule.algorithm))
     schedule.ic_unroll = select_ic_unroll(schedule, steps_of_row(conv));
   const Traffic traffic = predict_traffic(conv, schedule, target);
   schedule.order = select_order(conv, traffic, threads);
