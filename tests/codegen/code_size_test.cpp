@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The estimate of code size against modules that are really emitted.
+#include "codegen/code_size.h"
+
+#include <gtest/gtest.h>
+#include <llvm/IR/Instructions.h>
+#include <llvm/IR/IntrinsicInst.h>
+#include <llvm/IR/LLVMContext.h>
+
+#include "codegen/emit_kernel.h"
+#include "ir/random_conv.h"
+#include "tests/codegen/codegen_test_support.h"
+
+namespace convgen::codegen {
+namespace {
+
+using testing::conv_of;
+using testing::schedule_of;
+using testing::target_of;
+
+bool is_fma(const llvm::Instruction& instruction) {
+  const auto* call = llvm::dyn_cast<llvm::IntrinsicInst>(&instruction);
+  return call != nullptr && call->getIntrinsicID() == llvm::Intrinsic::fma;
+}
+
+struct Emitted {
+  double fmas = 0;
+  double longest_block_fmas = 0;
+};
+
+Emitted count_fmas(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
+  llvm::LLVMContext context;
+  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  Emitted emitted;
+  for (const llvm::BasicBlock& block : *module->getFunction("f")) {
+    double here = 0;
+    for (const llvm::Instruction& instruction : block) here += is_fma(instruction);
+    emitted.fmas += here;
+    emitted.longest_block_fmas = std::max(emitted.longest_block_fmas, here);
+  }
+  return emitted;
+}
+
+CodeSize estimate(const std::string& conv, const std::string& schedule) {
+  return estimate_code_size(conv_of(conv), schedule_of(schedule));
+}
+
+// What is counted in FMAs alone must be known to the operation: no borders, no chain.
+TEST(CodeSize, TileOfAPlainConvolutionIsItsFmas) {
+  const std::string conv = "conv2d src=f32:nhwc:1x14x14x32 weights=f32:hwio:3x3x32x32";
+  const Target target = target_of("x86-64-v4");
+  for (const char* text : {"lanes=16 tile=12x2 ic_unroll=1", "lanes=16 tile=12x2 ic_unroll=4",
+                           "lanes=16 tile=6x1 ic_unroll=2", "lanes=16 tile=12x2 unroll=taps"}) {
+    const Schedule schedule = schedule_of(text);
+    const Emitted emitted = count_fmas(conv_of(conv), schedule, target);
+    const CodeSize size = estimate_code_size(conv_of(conv), schedule);
+    const double stores = 12 * 2;
+    EXPECT_GE(size.total, emitted.fmas) << text;
+    EXPECT_LE(size.total, emitted.fmas + stores) << text;
+    EXPECT_GE(size.longest_block, emitted.longest_block_fmas) << text;
+  }
+}
+
+// Never far too low: that would let an endless compile through. Never far too high: that would
+// refuse what is harmless. Half of the FMAs may hide in tails that few tiles take.
+TEST(CodeSize, EstimateHoldsForRandomConvolutions) {
+  const Target target = target_of("x86-64-v3");
+  double worst_total = 0, worst_block = 0;
+  int compared = 0;
+  for (uint64_t index = 0; index < 400; ++index) {
+    const ir::Conv conv = ir::random_conv(5, index);
+    if (conv.dst_elements() == 0) continue;
+    for (const char* words : {"unroll=tile", "unroll=taps", "unroll=full", "edges=ranged"}) {
+      const Schedule schedule = schedule_of(words, select_schedule(conv, target).schedule);
+      if (!check_schedule(schedule, conv, target).ok()) continue;
+      const CodeSize size = estimate_code_size(conv, schedule);
+      ASSERT_LE(size.longest_block, size.total) << ir::print_conv(conv);
+      if (size.total > 8192) continue;  // emitted in full below: keep the test quick
+      const Emitted emitted = count_fmas(conv, schedule, target);
+      ++compared;
+      EXPECT_LE(emitted.fmas, 1.5 * size.total + 64)
+          << ir::print_conv(conv) << " " << print_schedule(schedule);
+      EXPECT_LE(emitted.longest_block_fmas, 1.5 * size.longest_block + 64)
+          << ir::print_conv(conv) << " " << print_schedule(schedule);
+      worst_total = std::max(worst_total, emitted.fmas / size.total);
+      worst_block = std::max(worst_block, emitted.longest_block_fmas / size.longest_block);
+    }
+  }
+  EXPECT_GT(compared, 400);
+  RecordProperty("worst_total_ratio", std::to_string(worst_total));
+  RecordProperty("worst_block_ratio", std::to_string(worst_block));
+}
+
+TEST(CodeSize, FullUnrollCountsEveryProduct) {
+  // 4 x 4 outputs of 8 channels, 9 taps of 3 channels, 2 vectors of 4.
+  const CodeSize size = estimate("conv2d src=f32:nhwc:1x6x6x3 weights=f32:hwio:3x3x3x8",
+                                 "lanes=4 tile=2x2 unroll=full");
+  const double fmas = 16 * 2 * 27;
+  EXPECT_GE(size.total, fmas);
+  EXPECT_LE(size.total, fmas + 2 * 16 * 2);
+  EXPECT_EQ(size.longest_block, size.total);
+}
+
+TEST(CodeSize, GrowsWithWhatIsUnrolled) {
+  const std::string conv =
+      "conv2d src=f32:nhwc:2x20x20x16 weights=f32:hwio:5x5x16x24 pads=2x2 post=bias,relu";
+  const double tile = estimate(conv, "lanes=8 tile=4x3").total;
+  const double taps = estimate(conv, "lanes=8 tile=4x3 unroll=taps").total;
+  const double full = estimate(conv, "lanes=8 tile=4x3 unroll=full").total;
+  EXPECT_GT(taps, 4 * tile);
+  EXPECT_GT(full, 100 * taps);
+  EXPECT_GT(estimate(conv, "lanes=8 tile=4x3 ic_unroll=4").total, 1.8 * tile);
+  EXPECT_GT(estimate(conv, "lanes=8 tile=8x3").total, tile);
+}
+
+TEST(CodeSize, ALoopedEpilogueHoldsTheChainOnce) {
+  const std::string conv = "conv2d src=f32:nhwc:1x20x20x8 weights=f32:hwio:1x1x8x16 post=gelu,gelu";
+  const double inlined = estimate(conv, "lanes=8 tile=6x2 epilogue=inline").total;
+  const double looped = estimate(conv, "lanes=8 tile=6x2 epilogue=loop").total;
+  EXPECT_GT(inlined, 3 * looped);
+}
+
+TEST(CodeSize, HugeConvolutionsAreNumbersNotOverflows) {
+  const CodeSize size =
+      estimate("conv2d src=f32:nhwc:1x1000000x1000000x1000 weights=f32:hwio:31x31x1000x1000",
+               "lanes=16 tile=14x2 unroll=full");
+  EXPECT_GT(size.total, 1e18);
+  EXPECT_LT(size.total, 1e24);
+}
+
+}  // namespace
+}  // namespace convgen::codegen

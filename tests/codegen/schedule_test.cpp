@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// The text of schedules, and the rules that a schedule must keep before anything is emitted.
+#include "codegen/schedule.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/codegen/codegen_test_support.h"
+
+namespace convgen::codegen {
+namespace {
+
+using ::testing::AllOf;
+using testing::conv_of;
+using ::testing::HasSubstr;
+using testing::schedule_of;
+using ::testing::StartsWith;
+using testing::target_of;
+
+constexpr const char* k3x3 =
+    "conv2d src=f32:nhwc:1x14x14x64 weights=f32:hwio:3x3x64x64 pads=1x1 post=bias,relu";
+constexpr const char* k1x1 = "conv2d src=f32:nhwc:1x14x14x64 weights=f32:hwio:1x1x64x64";
+
+TEST(ScheduleText, HoldsEveryField) {
+  Schedule s;
+  s.lanes = 16;
+  s.tile_pixels = 14;
+  s.tile_vectors = 2;
+  s.ic_unroll = 2;
+  s.rows_per_task = 4;
+  const std::string text = print_schedule(s);
+  EXPECT_THAT(text, StartsWith("direct lanes=16 tile=14x2 ic_unroll=2 "));
+  for (const char* word : {" order=oc_outer ", " unroll=tile ", " edges=exact ",
+                           " epilogue=inline ", " merge_rows=0 ", " rows_per_task=4 "})
+    EXPECT_THAT(text, HasSubstr(word));
+  EXPECT_THAT(text, ::testing::EndsWith(" tiles_per_task=0"));
+}
+
+std::vector<Schedule> schedule_grid() {
+  std::vector<Schedule> grid;
+  for (Algorithm algorithm : {Algorithm::kDirect, Algorithm::kDepthwise, Algorithm::kGrouped})
+    for (int lanes : {4, 8, 16})
+      for (int pixels : {1, 14, 64})
+        for (int vectors : {1, 8})
+          for (LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter})
+            for (Unroll unroll : {Unroll::kTile, Unroll::kTaps, Unroll::kFull})
+              for (Edges edges : {Edges::kExact, Edges::kRanged})
+                for (Epilogue epilogue : {Epilogue::kInline, Epilogue::kLoop})
+                  for (bool merge : {false, true})
+                    grid.push_back({.algorithm = algorithm,
+                                    .lanes = lanes,
+                                    .tile_pixels = pixels,
+                                    .tile_vectors = vectors,
+                                    .ic_unroll = pixels + vectors,
+                                    .order = order,
+                                    .unroll = unroll,
+                                    .edges = edges,
+                                    .epilogue = epilogue,
+                                    .merge_rows = merge,
+                                    .prefetch = vectors,
+                                    .rows_per_task = int64_t{1} << (pixels / 2),
+                                    .tiles_per_task = pixels - 1});
+  return grid;
+}
+
+TEST(ScheduleText, RoundTripsOverAnyBase) {
+  Schedule base = schedule_of(
+      "depthwise lanes=8 tile=3x3 ic_unroll=7 order=pixel_outer unroll=full edges=ranged "
+      "epilogue=loop merge_rows=1 rows_per_task=9 tiles_per_task=9");
+  for (const Schedule& schedule : schedule_grid()) {
+    const std::string text = print_schedule(schedule);
+    EXPECT_EQ(text.find('\n'), std::string::npos);
+    for (const Schedule& over : {Schedule{}, base}) {
+      const Result<Schedule> back = parse_schedule(text, over);
+      ASSERT_TRUE(back.ok()) << text << ": " << back.status().message();
+      ASSERT_EQ(*back, schedule) << text;
+    }
+  }
+}
+
+TEST(ScheduleText, DifferentSchedulesPrintDifferently) {
+  std::vector<std::string> texts;
+  for (const Schedule& schedule : schedule_grid()) texts.push_back(print_schedule(schedule));
+  std::sort(texts.begin(), texts.end());
+  EXPECT_EQ(std::adjacent_find(texts.begin(), texts.end()), texts.end());
+}
+
+TEST(ScheduleText, WhatIsNotSaidStays) {
+  const Schedule base = schedule_of("lanes=8 tile=6x2 unroll=taps rows_per_task=3");
+  EXPECT_EQ(schedule_of("", base), base);
+  EXPECT_EQ(schedule_of("  \t\n", base), base);
+  Schedule expected = base;
+  expected.unroll = Unroll::kFull;
+  EXPECT_EQ(schedule_of(" unroll=full ", base), expected);
+  // The last of two says.
+  EXPECT_EQ(schedule_of("unroll=tile unroll=full", base), expected);
+}
+
+TEST(ScheduleText, BadWordsAreNamed) {
+  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+           {"lanes=0", "schedule lanes=0: expected a number from 4 to 16"},
+           {"lanes=x", "schedule lanes=x: expected a number"},
+           {"lanes=", "schedule lanes=: expected a number"},
+           {"lanes=8x", "schedule lanes=8x: expected a number"},
+           {"lanes=+8", "schedule lanes=+8: expected a number"},
+           {"lanes=17", "schedule lanes=17: expected a number"},
+           {"tile=3", "schedule tile=3: expected PIXELSxVECTORS"},
+           {"tile=0x1", "schedule tile=0: expected a number from 1 to 64"},
+           {"tile=65x1", "schedule tile=65: expected a number from 1 to 64"},
+           {"tile=1x0", "schedule tile=0: expected a number from 1 to 8"},
+           {"tile=1x9", "schedule tile=9: expected a number from 1 to 8"},
+           {"tile=1x", "schedule tile=: expected a number"},
+           {"tile=x1", "schedule tile=: expected a number"},
+           {"tile=2x2x2", "schedule tile=2x2: expected a number"},
+           {"ic_unroll=0", "schedule ic_unroll=0: expected a number from 1 to 4096"},
+           {"ic_unroll=4097", "schedule ic_unroll=4097: expected a number"},
+           {"order=up", "schedule order=up: expected oc_outer, pixel_outer"},
+           {"unroll=FULL", "schedule unroll=FULL: expected tile, taps, full"},
+           {"edges=sharp", "schedule edges=sharp: expected exact, ranged"},
+           {"epilogue=", "schedule epilogue=: expected inline, loop"},
+           {"merge_rows=2", "schedule merge_rows=2: expected a number from 0 to 1"},
+           {"prefetch=65", "schedule prefetch=65: expected a number from 0 to 64"},
+           {"rows_per_task=0", "schedule rows_per_task=0: expected a number from 1 to"},
+           {"rows_per_task=99999999999999999999", "schedule rows_per_task=99999999999999999999: "},
+           {"tiles_per_task=-1", "schedule tiles_per_task=-1: expected a number from 0 to"},
+           {"winograd", "schedule algorithm=winograd: expected direct, depthwise"},
+           {"depth=3", "schedule depth=3: unknown word, expected one of lanes, tile"},
+           {"=3", "schedule =3: unknown word"}}) {
+    const Result<Schedule> result = parse_schedule("direct " + text + " edges=exact", {});
+    ASSERT_FALSE(result.ok()) << text;
+    EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(result.status().message(), StartsWith(message));
+  }
+}
+
+struct Broken {
+  const char* schedule;
+  const char* conv;
+  const char* target;
+  StatusCode code;
+  const char* message;
+};
+
+TEST(CheckSchedule, EachRuleIsNamed) {
+  constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+  constexpr StatusCode kExhausted = StatusCode::kResourceExhausted;
+  const Broken cases[] = {
+      {"lanes=8", k3x3, "x86-64-v2", kInvalid, "lanes=8: expected 4, 8 or 16, at most 4"},
+      {"lanes=16", k3x3, "x86-64-v3", kInvalid, "lanes=16: expected 4, 8 or 16, at most 8"},
+      {"lanes=8", k3x3, testing::kAArch64, kInvalid, "lanes=8: expected 4, 8 or 16, at most 4"},
+      {"lanes=12", k3x3, "x86-64-v4", kInvalid, "lanes=12: expected 4, 8 or 16"},
+      {"depthwise", k3x3, "x86-64-v3", kInvalid, "algorithm=depthwise: expected"},
+      {"depthwise", "conv2d src=f32:nchw:1x8x9x9 weights=f32:hwio:3x3x1x8 groups=8", "x86-64-v3",
+       kInvalid, "algorithm=depthwise: expected"},
+      {"depthwise", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x1x16 groups=8", "x86-64-v3",
+       kInvalid, "algorithm=depthwise: expected"},
+      {"grouped lanes=8", k3x3, "x86-64-v3", kInvalid, "algorithm=grouped: expected"},
+      {"grouped lanes=4", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x32 groups=4",
+       "x86-64-v3", kInvalid, "algorithm=grouped: expected"},
+      {"merge_rows=1", k3x3, "x86-64-v3", kInvalid, "merge_rows=1: expected a 1x1 filter"},
+      {"merge_rows=1", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:1x1x8x8 strides=2x2",
+       "x86-64-v3", kInvalid, "merge_rows=1: expected"},
+      {"merge_rows=1", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:1x1x8x8 pads=1:0x0",
+       "x86-64-v3", kInvalid, "merge_rows=1: expected"},
+      {"unroll=full", k3x3, "x86-64-v4", kExhausted, "unroll=full tile=1x1"},
+      {"ic_unroll=4096 tile=8x1", "conv2d src=f32:nhwc:1x9x9x8192 weights=f32:hwio:1x1x8192x8",
+       "x86-64-v4", kExhausted, "ic_unroll=4096"},
+      {"edges=exact", "conv1d src=f32:nwc:1x9x4 weights=f32:wio:3x4x4 pads=99999", "x86-64-v4",
+       kExhausted, "edges=exact: "},
+      // 2^55 groups of one channel, each padded to 16.
+      {"lanes=16",
+       "conv1d src=f32:nwc:1x1x36028797018963968 weights=f32:wio:1x1x36028797018963968 "
+       "groups=36028797018963968",
+       "x86-64-v4", kExhausted, "lanes=16: packed weights would take"},
+  };
+  for (const Broken& broken : cases) {
+    const Status status = check_schedule(schedule_of(broken.schedule), conv_of(broken.conv),
+                                         target_of(broken.target));
+    EXPECT_EQ(status.code(), broken.code) << broken.schedule << " for " << broken.conv;
+    EXPECT_THAT(status.message(), AllOf(StartsWith("schedule "), HasSubstr(broken.message)));
+  }
+}
+
+TEST(CheckSchedule, WhatIsAllowedPasses) {
+  const std::vector<std::array<const char*, 3>> cases = {
+      {"lanes=4", k3x3, "x86-64-v4"},
+      {"lanes=16 tile=28x1", k3x3, "x86-64-v4"},
+      {"lanes=16 tile=9x3 unroll=taps", k3x3, "x86-64-v4"},
+      {"lanes=8 merge_rows=1", k1x1, "x86-64-v3"},
+      {"lanes=8 edges=ranged epilogue=loop", k3x3, "x86-64-v3"},
+      {"lanes=4 unroll=full", "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x4 pads=1x1",
+       "x86-64-v2"},
+      {"edges=ranged", "conv1d src=f32:nwc:1x9x4 weights=f32:wio:3x4x4 pads=99999", "x86-64-v2"},
+      {"depthwise lanes=8 unroll=taps",
+       "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x1x8 groups=8", "x86-64-v3"}};
+  for (const auto& [schedule, conv, target] : cases) {
+    const Status status = check_schedule(schedule_of(schedule), conv_of(conv), target_of(target));
+    EXPECT_TRUE(status.ok()) << schedule << ": " << status.message();
+  }
+}
+
+// Schedules are plain data, so C++ code may put any number into them.
+TEST(CheckSchedule, NumbersOutOfRangeAreRefused) {
+  const Target target = target_of("x86-64-v3");
+  const ir::Conv conv = conv_of(k3x3);
+  std::vector<Schedule> broken(12, schedule_of("lanes=8"));
+  broken[0].lanes = 0;
+  broken[1].lanes = -8;
+  broken[2].tile_pixels = 0;
+  broken[3].tile_pixels = -1;
+  broken[4].tile_vectors = 0;
+  broken[5].tile_vectors = 1 << 30;
+  broken[6].ic_unroll = 0;
+  broken[7].ic_unroll = -4;
+  broken[8].rows_per_task = 0;
+  broken[9].rows_per_task = INT64_MAX;
+  broken[10].tiles_per_task = -1;
+  broken[11].prefetch = -1;
+  for (const Schedule& schedule : broken)
+    EXPECT_EQ(check_schedule(schedule, conv, target).code(), StatusCode::kInvalidArgument)
+        << print_schedule(schedule);
+}
+
+}  // namespace
+}  // namespace convgen::codegen

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Selection is total and pure: whatever the convolution, the schedule it gets can be emitted.
+#include "codegen/select_schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "codegen/compile.h"
+#include "ir/random_conv.h"
+#include "tests/codegen/codegen_test_support.h"
+
+namespace convgen::codegen {
+namespace {
+
+using testing::conv_of;
+using testing::schedule_of;
+using testing::target_of;
+
+constexpr uint64_t kSeed = 31;
+constexpr int kThreads[] = {1, 2, 64};
+
+// Every promise of select_schedule.h for one convolution.
+void expect_selectable(const ir::Conv& conv, const Target& target) {
+  for (int threads : kThreads) {
+    const Selection selection = select_schedule(conv, target, threads);
+    const std::string text = print_schedule(selection.schedule);
+    SCOPED_TRACE(ir::print_conv(conv) + "\n  for " + target.tune_cpu + ": " + text);
+    const Status status = check_schedule(selection.schedule, conv, target);
+    ASSERT_TRUE(status.ok()) << status.message();
+    const Result<Schedule> back = parse_schedule(text, {});
+    ASSERT_TRUE(back.ok()) << back.status().message();
+    ASSERT_EQ(*back, selection.schedule);
+    ASSERT_TRUE(std::isfinite(selection.predicted_cycles) && selection.predicted_cycles >= 0);
+    ASSERT_FALSE(selection.reason.empty());
+    ASSERT_EQ(selection.reason.find('\n'), std::string::npos);
+    ASSERT_GE(count_tasks(conv, selection.schedule), conv.dst_elements() == 0 ? 0 : 1);
+    ASSERT_EQ(print_schedule(select_schedule(conv, target, threads).schedule), text);
+  }
+}
+
+class SelectSchedule : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(SelectSchedule, TakesRandomConvolutions) {
+  const Target target = target_of(GetParam());
+  for (uint64_t index = 0; index < 2000 && !HasFatalFailure(); ++index) {
+    SCOPED_TRACE("random_conv(" + std::to_string(kSeed) + ", " + std::to_string(index) + ")");
+    expect_selectable(ir::random_conv(kSeed, index), target);
+  }
+}
+
+TEST_P(SelectSchedule, TakesNetworkLayers) {
+  const Target target = target_of(GetParam());
+  for (const std::string& text : testing::layer_texts()) {
+    expect_selectable(conv_of(text), target);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// A chain longer than a code budget holds.
+std::string long_chain(const char* op, int length) {
+  std::string chain = op;
+  for (int i = 1; i < length; ++i) chain += std::string(",") + op;
+  return chain;
+}
+
+std::vector<std::string> extreme_convs() {
+  const std::string big = "1099511627776";  // 2^40
+  return {
+      "conv2d src=f32:nhwc:1x64x64x1000 weights=f32:hwio:31x31x1000x1000 pads=same",
+      "conv2d src=f32:nchw:1x1000x64x64 weights=f32:oihw:1000x1000x31x31 pads=15x15 pad_value=1",
+      "conv2d src=f32:nhwc:1x64x64x1000 weights=f32:hwio:31x31x1x1000 pads=same groups=1000",
+      "conv2d src=f32:nhwc:1x9x9x1000 weights=f32:hwio:3x3x1x3000 pads=same groups=1000",
+      "conv3d src=f32:ndhwc:1x33x33x33x1000 weights=f32:dhwio:7x7x7x1000x1000 pads=same",
+      "conv3d src=f32:ncdhw:2x1000x9x9x9 weights=f32:oidhw:999x1000x3x3x3 pads=2x3x4 "
+      "dst=f32:ndhwc post=bias,gelu,add",
+      "conv2d src=f32:nhwc:1x5x5x3 weights=f32:hwio:3x3x3x8 pads=5000x5000",
+      "conv2d src=f32:nhwc:1x5x5x3 weights=f32:hwio:3x3x3x8 pads=0:70000x90000:0 pad_value=2",
+      "conv2d src=f32:nhwc:1x5x5x64 weights=f32:hwio:3x3x1x64 groups=64 pads=9000x9000",
+      "conv1d src=f32:nwc:1x4294967297x1 weights=f32:wio:3x1x1 pads=1000",
+      "conv1d src=f32:ncw:1x1x4294967297 weights=f32:wio:1x1x1",
+      "conv2d src=f32:nhwc:1x2147483649x1x1 weights=f32:hwio:3x1x1x1",
+      "conv2d src=f32:nhwc:2147483649x1x1x1 weights=f32:hwio:1x1x1x1",
+      "conv2d src=f32:nhwc:1x1x1x2147483649 weights=f32:hwio:1x1x2147483649x1",
+      "conv2d src=f32:nhwc:1x1x1x1 weights=f32:hwio:1x1x1x2147483649",
+      "conv1d src=f32:nwc:1x1x2147483649 weights=f32:wio:1x1x2147483649 groups=2147483649",
+      "conv1d src=f32:nwc:1x1x9007199254740992 weights=f32:wio:1x1x9007199254740992 "
+      "groups=9007199254740992",
+      "conv2d src=f32:nhwc:1x2251799813685248x1x1 weights=f32:hwio:3x1x1x8 pads=1x0",
+      "conv3d src=f32:ndhwc:1x2251799813685248x1x1x1 weights=f32:dhwio:3x1x1x1x8",
+      "conv1d src=f32:nwc:1x1048600x1 weights=f32:wio:1048576x1x1",
+      "conv1d src=f32:nwc:1x1048600x1 weights=f32:wio:1048576x1x1 pads=20",
+      "conv1d src=f32:nwc:1x5008x8 weights=f32:wio:5000x1x8 groups=8",
+      "conv1d src=f32:nwc:1x1048600x8 weights=f32:wio:1048576x1x8 groups=8 pads=4",
+      "conv1d src=f32:nwc:1x1048600x8 weights=f32:wio:1048576x2x8 groups=4",
+      "conv1d src=f32:nwc:1x1x1 weights=f32:wio:2x1x1 pads=" + big + " dilations=" + big,
+      "conv1d src=f32:nwc:1x5x1 weights=f32:wio:3x1x1 strides=" + big,
+      "conv1d src=f32:nwc:1x5x1 weights=f32:wio:1x1x1 dilations=" + big,
+      "conv1d src=f32:nwc:1x1x4 weights=f32:wio:1x4x4 pads=" + big + " strides=1000",
+      "conv2d src=f32:nhwc:0x8x8x3 weights=f32:hwio:3x3x3x4 pads=same",
+      "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x0",
+      "conv2d src=f32:nhwc:1x0x0x3 weights=f32:hwio:3x3x3x4 pads=2x2",
+      "conv2d src=f32:nhwc:1x0x5x3 weights=f32:hwio:1x1x3x4",
+      "conv2d src=f32:nhwc:1x0x5x1000 weights=f32:hwio:1x1x1000x1000",
+      "conv2d src=f32:nhwc:1x5x0x1000 weights=f32:hwio:1x3x1000x1000 pads=0x1 strides=1x4",
+      "conv2d src=f32:nhwc:1x5x0x1000 weights=f32:hwio:1x1x1000x1000",
+      "conv2d src=f32:nhwc:0x1x1x1000 weights=f32:hwio:1x1x1000x1000",
+      "conv2d src=f32:nhwc:0x4x4x8 weights=f32:hwio:3x3x1x8 groups=8",
+      "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x8 post=" + long_chain("relu", 1000),
+      "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x8 post=" + long_chain("gelu", 60),
+      "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x8 post=" + long_chain("gelu", 100),
+  };
+}
+
+TEST_P(SelectSchedule, TakesExtremes) {
+  const Target target = target_of(GetParam());
+  for (const std::string& text : extreme_convs()) {
+    expect_selectable(conv_of(text), target);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// What is selected can also be emitted, without overflow on the way.
+TEST_P(SelectSchedule, ExtremesCompile) {
+  const Target target = target_of(GetParam());
+  for (const std::string& text : extreme_convs()) {
+    const ir::Conv conv = conv_of(text);
+    const Selection selection = select_schedule(conv, target);
+    const Result<std::string> object = compile(Stage::kObject, conv, selection.schedule, target);
+    EXPECT_TRUE(object.ok()) << text << ": " << object.status().message();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, SelectSchedule, ::testing::ValuesIn(testing::all_target_names()),
+                         [](const auto& instance) {
+                           return testing::test_name_of(instance.param);
+                         });
+
+Schedule selected(const std::string& conv, const std::string& target, int threads = 1) {
+  return select_schedule(conv_of(conv), target_of(target), threads).schedule;
+}
+
+TEST(SelectScheduleChoice, UsesTheWidestVectorsThatTheChannelsFill) {
+  const std::string conv = "conv2d src=f32:nhwc:1x28x28x128 weights=f32:hwio:3x3x128x128 pads=1x1";
+  EXPECT_EQ(selected(conv, "x86-64-v2").lanes, 4);
+  EXPECT_EQ(selected(conv, "x86-64-v3").lanes, 8);
+  EXPECT_EQ(selected(conv, "x86-64-v4").lanes, 16);
+  EXPECT_EQ(selected(conv, testing::kAArch64).lanes, 4);
+}
+
+TEST(SelectScheduleChoice, LargeLayersGetTilesThatHideTheLatency) {
+  for (const std::string& target : testing::all_target_names()) {
+    const Schedule schedule =
+        selected("conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1", target);
+    EXPECT_GE(schedule.tile_pixels * schedule.tile_vectors, 8) << target;
+    EXPECT_NE(schedule.unroll, Unroll::kFull) << target;
+  }
+}
+
+TEST(SelectScheduleChoice, DepthwiseWhereItApplies) {
+  const std::string filter = " weights=f32:hwio:3x3x1x64 groups=64 pads=1x1";
+  EXPECT_EQ(selected("conv2d src=f32:nhwc:1x9x9x64" + filter, "x86-64-v3").algorithm,
+            Algorithm::kDepthwise);
+  EXPECT_EQ(selected("conv2d src=f32:nchw:1x64x9x9" + filter, "x86-64-v3").algorithm,
+            Algorithm::kDirect);
+}
+
+TEST(SelectScheduleChoice, TinyConvolutionsHaveNoLoop) {
+  EXPECT_EQ(selected("conv2d src=f32:nhwc:1x2x2x2 weights=f32:hwio:2x2x2x4", "x86-64-v3").unroll,
+            Unroll::kFull);
+}
+
+TEST(SelectScheduleChoice, ThreadsGetTasks) {
+  const std::string conv = "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1";
+  const int64_t tasks = count_tasks(conv_of(conv), selected(conv, "x86-64-v3", 16));
+  EXPECT_GE(tasks, 16);
+}
+
+}  // namespace
+}  // namespace convgen::codegen

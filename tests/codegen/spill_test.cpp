@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every register tile the selector may offer keeps its accumulators in registers: the assembly of
+// a convolution with borders, and of a 1x1, spills and reloads no vector in its loops.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "codegen/code_size.h"
+#include "codegen/compile.h"
+#include "codegen/cost_model.h"
+#include "tests/codegen/codegen_test_support.h"
+
+namespace convgen::codegen {
+namespace {
+
+using testing::conv_of;
+using testing::target_of;
+
+struct TileFamily {
+  std::string target;
+  Algorithm algorithm;
+  int lanes;
+  int vectors;
+};
+
+std::string name_of(const TileFamily& family) {
+  const std::string algorithm = family.algorithm == Algorithm::kDirect      ? "direct"
+                                : family.algorithm == Algorithm::kDepthwise ? "depthwise"
+                                                                            : "grouped";
+  return testing::test_name_of(family.target + "_" + algorithm + "_lanes" +
+                               std::to_string(family.lanes) + "_v" +
+                               std::to_string(family.vectors));
+}
+
+std::ostream& operator<<(std::ostream& out, const TileFamily& f) { return out << name_of(f); }
+
+// What select_schedule.cpp offers: the widest vectors, as many as max_tile_pixels has tiles for,
+// and a single narrower one where that holds all channels.
+std::vector<TileFamily> families() {
+  std::vector<TileFamily> result;
+  for (const std::string& name : isa_levels())
+    for (Algorithm algorithm : {Algorithm::kDirect, Algorithm::kDepthwise, Algorithm::kGrouped}) {
+      const int widest = target_of(name).max_lanes;
+      for (int lanes = 4; lanes < widest; lanes *= 2) result.push_back({name, algorithm, lanes, 1});
+      for (int vectors = 1; vectors <= kMaxTileVectors; ++vectors)
+        if (max_tile_pixels(target_of(name), algorithm, vectors) > 0)
+          result.push_back({name, algorithm, widest, vectors});
+    }
+  return result;
+}
+
+// Input channels, output channels, groups: full vectors, or the last one some channels short.
+struct Channels {
+  int ic, oc, groups;
+};
+
+Channels channels_of(const TileFamily& family, bool tail) {
+  const int lanes = family.lanes * family.vectors;
+  switch (family.algorithm) {
+    case Algorithm::kDirect:
+      return {8, lanes - tail, 1};
+    case Algorithm::kDepthwise:
+      return {lanes - tail, lanes - tail, lanes - tail};
+    case Algorithm::kGrouped:  // two in, two out a group
+      return {lanes - 2 * tail, lanes - 2 * tail, lanes / 2 - tail};
+  }
+  return {};
+}
+
+// A square filter over a row with a left border tile, interior tiles, a narrower tail and a right
+// border.
+ir::Conv conv_with_tiles(const TileFamily& family, int pixels, int kernel, int stride = 1,
+                         bool tail = false) {
+  const Channels c = channels_of(family, tail);
+  const int width = stride * (3 * pixels + 1) + 1;
+  return conv_of(
+      fmt::format("conv2d src=f32:nhwc:1x8x{}x{} weights=f32:hwio:{}x{}x{}x{} groups={} pads={}x{} "
+                  "strides=1x{} post=bias,relu",
+                  width, c.ic, kernel, kernel, c.ic / c.groups, c.oc, c.groups, kernel / 2,
+                  kernel / 2, stride));
+}
+
+// The selected schedule with another tile, and the ic_unroll that goes with it.
+Schedule schedule_with_tile(const ir::Conv& conv, const Target& target, const TileFamily& family,
+                            int pixels) {
+  Schedule schedule = select_schedule(conv, target).schedule;
+  schedule.algorithm = family.algorithm;
+  schedule.lanes = family.lanes;
+  schedule.tile_pixels = pixels;
+  schedule.tile_vectors = family.vectors;
+  schedule.unroll = family.algorithm == Algorithm::kDepthwise ? Unroll::kTaps : Unroll::kTile;
+  schedule.epilogue = Epilogue::kInline;
+  schedule.ic_unroll = 1;
+  if (family.algorithm == Algorithm::kDirect) {
+    const int64_t steps = conv.kernel.w * conv.ic;
+    schedule.ic_unroll = std::clamp(96 / (pixels * family.vectors), 1, 8);
+    while (steps % schedule.ic_unroll != 0) --schedule.ic_unroll;
+  }
+  return schedule;
+}
+
+struct Spills {
+  int in_loops = 0;  // over channels or taps
+  int elsewhere = 0;
+  int filter_rows = 0;  // loops over kh
+};
+
+// Lines such as "vmovups %zmm3, 64(%rsp)  # 64-byte Spill", by the loop whose label stands above.
+// Loop counters and pointers may spill.
+Spills count_vector_spills(const std::string& assembly) {
+  std::istringstream lines(assembly);
+  Spills spills;
+  bool in_loop = false;
+  for (std::string line; std::getline(lines, line);) {
+    const auto has = [&](const char* text) { return line.find(text) != std::string::npos; };
+    if (line.rfind(".LBB", 0) == 0 && has("%kh.loop")) ++spills.filter_rows;
+    if (line.rfind(".LBB", 0) == 0 || line.rfind("# %bb", 0) == 0)
+      in_loop = has("%ic.loop") || has("%kw.loop");
+    const bool vector = has("mm");  // xmm, ymm, zmm
+    if ((has("Spill") || has("Reload")) && vector) ++(in_loop ? spills.in_loops : spills.elsewhere);
+  }
+  return spills;
+}
+
+Spills vector_spills_of(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
+  const Result<std::string> assembly = compile(Stage::kAssembly, conv, schedule, target);
+  EXPECT_TRUE(assembly.ok()) << assembly.status().message();
+  return assembly.ok() ? count_vector_spills(*assembly) : Spills{};
+}
+
+class Spill : public ::testing::TestWithParam<TileFamily> {
+ protected:
+  void expect_no_spill(const ir::Conv& conv, int pixels) {
+    const Target target = target_of(GetParam().target);
+    const Schedule schedule = schedule_with_tile(conv, target, GetParam(), pixels);
+    const Spills spills = vector_spills_of(conv, schedule, target);
+    SCOPED_TRACE(ir::print_conv(conv) + "\n  " + print_schedule(schedule));
+    EXPECT_EQ(spills.in_loops, 0);
+    // Where a row of taps enters its loop the accumulators change places; with all registers taken
+    // one of them passes through memory, once for hundreds of FMAs.
+    EXPECT_LE(spills.elsewhere, 2 * spills.filter_rows);
+  }
+  // The largest tile for a filter of this width.
+  int max_pixels(int kernel) const {
+    const TileFamily& family = GetParam();
+    const int row_steps = kernel * (family.algorithm == Algorithm::kGrouped ? 2 : 1);
+    return max_tile_pixels(target_of(family.target), family.algorithm, family.vectors, row_steps);
+  }
+};
+
+TEST_P(Spill, NoTileWithBordersSpills) {
+  for (int pixels = 1; pixels <= max_pixels(3); ++pixels)
+    expect_no_spill(conv_with_tiles(GetParam(), pixels, 3), pixels);
+}
+
+TEST_P(Spill, NoTileOf1x1Spills) {
+  for (int pixels = 1; pixels <= max_pixels(1); ++pixels)
+    expect_no_spill(conv_with_tiles(GetParam(), pixels, 1), pixels);
+}
+
+// The largest tile again where addresses, taps or lanes take more.
+TEST_P(Spill, LargestTileWithStrideTapsOrTailSpillsNothing) {
+  if (const int pixels = max_pixels(3); pixels > 0) {
+    expect_no_spill(conv_with_tiles(GetParam(), pixels, 3, 2), pixels);
+    expect_no_spill(conv_with_tiles(GetParam(), pixels, 3, 1, true), pixels);
+  }
+  if (const int pixels = max_pixels(5); pixels > 0)
+    expect_no_spill(conv_with_tiles(GetParam(), pixels, 5), pixels);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiles, Spill, ::testing::ValuesIn(families()),
+                         [](const auto& instance) { return name_of(instance.param); });
+
+// The measure must be able to see a spill: far more accumulators than registers.
+TEST(SpillMeasure, SeesATileThatCannotFit) {
+  const Target target = target_of("x86-64-v3");
+  const TileFamily family{"x86-64-v3", Algorithm::kDirect, 8, 4};
+  const ir::Conv conv = conv_with_tiles(family, 12, 3);
+  const Spills spills =
+      vector_spills_of(conv, schedule_with_tile(conv, target, family, 12), target);
+  EXPECT_GT(spills.in_loops, 20);
+  EXPECT_GT(spills.elsewhere, 20);
+}
+
+}  // namespace
+}  // namespace convgen::codegen

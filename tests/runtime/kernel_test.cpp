@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel: what run() and pack() demand, refuse and promise, by the JIT and by the generic path.
+#include "runtime/kernel.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "runtime/thread_pool.h"
+#include "tests/support/kernels.h"
+
+namespace convgen {
+namespace {
+
+using testing::compile_kernel;
+using testing::conv_of;
+using testing::HostTensors;
+
+const char* const kConv =
+    "conv2d src=f32:nhwc:1x7x9x5 weights=f32:hwio:3x3x5x19 pads=1x1 post=bias,scale,add,relu";
+
+class KernelTest : public ::testing::TestWithParam<EngineKind> {
+ protected:
+  Kernel compile(const std::string& text, const std::string& schedule = "") const {
+    const bool jit = GetParam() == EngineKind::kJit;
+    return compile_kernel(engine_, conv_of(text), {GetParam(), jit ? schedule : "", 1});
+  }
+
+  const Engine engine_ = testing::make_engine();
+};
+
+INSTANTIATE_TEST_SUITE_P(Engines, KernelTest,
+                         ::testing::Values(EngineKind::kJit, EngineKind::kGeneric),
+                         [](const auto& test) {
+                           return test.param == EngineKind::kJit ? "jit" : "generic";
+                         });
+
+// All arguments of a good call, and the memory they point to.
+struct Call {
+  explicit Call(const Kernel& kernel)
+      : tensors(testing::random_tensors(kernel.conv(), 1, testing::Data::kReals)),
+        dst(static_cast<size_t>(kernel.conv().dst_elements()), 77.0f),
+        args{.src = tensors.src.data(),
+             .weights = tensors.weights.data(),
+             .bias = tensors.bias.data(),
+             .add = tensors.add.data(),
+             .scale = tensors.scale.data(),
+             .dst = dst.data()} {}
+  HostTensors tensors;
+  std::vector<float> dst;
+  RunArgs args;
+};
+
+// The call is refused, names the argument, and writes nothing.
+void expect_refused(const Kernel& kernel, const std::string& name,
+                    const std::function<void(RunArgs&)>& spoil) {
+  Call call(kernel);
+  spoil(call.args);
+  const Status status = kernel.run(call.args);
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << name;
+  EXPECT_EQ(status.message().rfind(name, 0), 0u) << status.message();
+  EXPECT_EQ(call.dst, std::vector<float>(call.dst.size(), 77.0f)) << name;
+}
+
+TEST_P(KernelTest, SaysWhatItIs) {
+  const Kernel kernel = compile(kConv);
+  const bool jit = GetParam() == EngineKind::kJit;
+  EXPECT_EQ(kernel.conv(), conv_of(kConv));
+  EXPECT_EQ(kernel.engine_name(), jit ? "jit" : "generic");
+  EXPECT_EQ(kernel.schedule().empty(), !jit);
+  EXPECT_GT(kernel.tasks(), 0);
+  EXPECT_FALSE(kernel.packed_tag().empty());
+  EXPECT_EQ(kernel.compile_stats().code_bytes > 0, jit);
+  EXPECT_GT(kernel.compile_stats().total_ms, 0);
+}
+
+TEST_P(KernelTest, RefusesMissingTensors) {
+  const Kernel kernel = compile(kConv);
+  expect_refused(kernel, "src", [](RunArgs& args) { args.src = nullptr; });
+  expect_refused(kernel, "weights", [](RunArgs& args) { args.weights = nullptr; });
+  expect_refused(kernel, "bias", [](RunArgs& args) { args.bias = nullptr; });
+  expect_refused(kernel, "add", [](RunArgs& args) { args.add = nullptr; });
+  expect_refused(kernel, "scale", [](RunArgs& args) { args.scale = nullptr; });
+
+  Call call(kernel);
+  call.args.dst = nullptr;
+  EXPECT_EQ(kernel.run(call.args).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_P(KernelTest, NeedsNoTensorThatTheChainDoesNotUse) {
+  const Kernel kernel = compile("conv1d src=f32:nwc:1x9x3 weights=f32:wio:3x3x4 post=relu");
+  Call call(kernel);
+  call.args.bias = call.args.add = call.args.scale = nullptr;
+  EXPECT_TRUE(kernel.run(call.args).ok());
+  EXPECT_TRUE(testing::matches_interpreter(kernel.conv(), call.tensors, call.dst));
+}
+
+TEST_P(KernelTest, TakesWeightsOnce) {
+  const Kernel kernel = compile(kConv);
+  const Call call(kernel);
+  const Result<PackedWeights> packed = kernel.pack(call.args.weights);
+  ASSERT_TRUE(packed.ok());
+  expect_refused(kernel, "weights", [&](RunArgs& args) { args.packed = &*packed; });
+}
+
+TEST_P(KernelTest, RefusesForeignPackedWeights) {
+  const Kernel kernel = compile(kConv);
+  for (const char* other :
+       {"conv2d src=f32:nhwc:1x7x9x5 weights=f32:hwio:3x3x5x18 pads=1x1",
+        "conv2d src=f32:nhwc:1x7x9x6 weights=f32:hwio:3x3x6x19 pads=1x1",
+        "conv2d src=f32:nhwc:1x7x9x5 weights=f32:hwio:1x1x5x19",
+        "conv2d src=f32:nhwc:1x7x9x19 weights=f32:hwio:3x3x1x19 groups=19 pads=1x1"}) {
+    const Kernel foreign = compile(other);
+    const Call call(foreign);
+    const Result<PackedWeights> packed = foreign.pack(call.args.weights);
+    ASSERT_TRUE(packed.ok());
+    expect_refused(kernel, "packed", [&](RunArgs& args) {
+      args.weights = nullptr;
+      args.packed = &*packed;
+    });
+  }
+  const PackedWeights nothing;
+  expect_refused(kernel, "packed", [&](RunArgs& args) {
+    args.weights = nullptr;
+    args.packed = &nothing;
+  });
+}
+
+// The two ways to run a kernel of another order do not mix either.
+TEST(KernelPackingTest, EnginesDoNotShareWhatTheyPackDifferently) {
+  const Engine engine = testing::make_engine();
+  const ir::Conv conv = conv_of(kConv);
+  const Kernel jit = compile_kernel(engine, conv);
+  const Kernel generic = compile_kernel(engine, conv, testing::generic_engine());
+  EXPECT_NE(jit.packed_tag(), generic.packed_tag());
+}
+
+TEST_P(KernelTest, PackNeedsWeights) {
+  const Result<PackedWeights> packed = compile(kConv).pack(nullptr);
+  ASSERT_FALSE(packed.ok());
+  EXPECT_EQ(packed.status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_P(KernelTest, PackedWeightsAreAlignedAndTagged) {
+  const Kernel kernel = compile(kConv);
+  const Call call(kernel);
+  Result<PackedWeights> packed = kernel.pack(call.args.weights);
+  ASSERT_TRUE(packed.ok());
+  EXPECT_EQ(packed->tag(), kernel.packed_tag());
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(packed->data()) % 64, 0u);
+  EXPECT_GE(packed->size_bytes(), call.tensors.weights.size() * sizeof(float));
+  const float* data = packed->data();
+  const PackedWeights moved = *std::move(packed);
+  EXPECT_EQ(moved.data(), data);
+}
+
+TEST_P(KernelTest, PlainAndPackedWeightsGiveTheSameBits) {
+  for (const char* text :
+       {kConv, "conv2d src=f32:nhwc:1x7x9x13 weights=f32:oihw:13x1x3x3 groups=13 pads=1x1",
+        "conv1d src=f32:ncw:2x6x30 weights=f32:oiw:20x3x5 groups=2 strides=2"}) {
+    const Kernel kernel = compile(text);
+    const HostTensors tensors = testing::random_tensors(kernel.conv(), 2, testing::Data::kReals);
+    EXPECT_TRUE(testing::same_bits(testing::run_kernel(kernel, tensors),
+                                   testing::run_kernel(kernel, tensors, {.plain_weights = true})));
+  }
+}
+
+// What the header of PackedWeights promises: another image size, the same buffer.
+TEST_P(KernelTest, KernelsOfOtherImageSizesSharePackedWeights) {
+  const std::string schedule = "tile=4x1 lanes=4";
+  const Kernel small =
+      compile("conv2d src=f32:nhwc:1x5x6x5 weights=f32:hwio:3x3x5x19 pads=1x1", schedule);
+  const Kernel large =
+      compile("conv2d src=f32:nhwc:3x12x31x5 weights=f32:hwio:3x3x5x19 pads=1x1", schedule);
+  ASSERT_EQ(small.packed_tag(), large.packed_tag());
+  Call call(large);
+  const Result<PackedWeights> packed = small.pack(call.args.weights);
+  ASSERT_TRUE(packed.ok());
+  call.args.weights = nullptr;
+  call.args.packed = &*packed;
+  ASSERT_TRUE(large.run(call.args).ok());
+  EXPECT_TRUE(testing::matches_interpreter(large.conv(), call.tensors, call.dst));
+}
+
+TEST_P(KernelTest, EmptyConvolutionsTouchNothing) {
+  for (const char* text : {"conv1d src=f32:nwc:0x9x3 weights=f32:wio:3x3x4 post=bias,add",
+                           "conv1d src=f32:nwc:2x9x3 weights=f32:wio:3x3x0 post=bias,scale"}) {
+    const Kernel kernel = compile(text);
+    EXPECT_EQ(kernel.tasks(), 0) << text;
+    EXPECT_TRUE(kernel.run({}).ok()) << text;
+    ThreadPool pool(2);
+    const ParallelFor parallel_for = pool.parallel_for();
+    EXPECT_TRUE(kernel.run({}, &parallel_for).ok()) << text;
+  }
+}
+
+// One kernel, one PackedWeights, eight threads, each with tensors of its own.
+TEST_P(KernelTest, RunIsReentrant) {
+  const Kernel kernel = compile(kConv);
+  const HostTensors first = testing::random_tensors(kernel.conv(), 1, testing::Data::kReals);
+  const Result<PackedWeights> packed = kernel.pack(first.weights.data());
+  ASSERT_TRUE(packed.ok());
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (uint64_t seed = 10; seed < 18; ++seed) {
+    threads.emplace_back([&, seed] {
+      HostTensors tensors = testing::random_tensors(kernel.conv(), seed, testing::Data::kReals);
+      tensors.weights = first.weights;
+      const std::vector<float> expected = testing::run_kernel(kernel, tensors);
+      if (!testing::matches_interpreter(kernel.conv(), tensors, expected)) ++wrong;
+      std::vector<float> dst(expected.size());
+      for (int run = 0; run < 200; ++run) {
+        std::fill(dst.begin(), dst.end(), 0.0f);
+        const Status status = kernel.run({.src = tensors.src.data(),
+                                          .packed = &*packed,
+                                          .bias = tensors.bias.data(),
+                                          .add = tensors.add.data(),
+                                          .scale = tensors.scale.data(),
+                                          .dst = dst.data()});
+        if (!status.ok() || !testing::same_bits(expected, dst)) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_P(KernelTest, CopiesShareTheCode) {
+  Kernel copy = compile("conv1d src=f32:nwc:1x3x3 weights=f32:wio:1x3x4");
+  {
+    const Kernel kernel = compile(kConv);
+    copy = kernel;
+  }
+  const HostTensors tensors = testing::random_tensors(copy.conv(), 3, testing::Data::kReals);
+  EXPECT_TRUE(
+      testing::matches_interpreter(copy.conv(), tensors, testing::run_kernel(copy, tensors)));
+}
+
+}  // namespace
+}  // namespace convgen

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mappings of this process, and a way to lose the right to executable memory.
+#pragma once
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace convgen::testing {
+
+// How many mappings have these permissions ("r-xp"); all where none are said.
+inline int count_mappings(const std::string& permissions = "") {
+  std::ifstream maps("/proc/self/maps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);)
+    count += permissions.empty() || line.substr(line.find(' ') + 1, 4) == permissions;
+  return count;
+}
+
+// Memory that may be written and run at once, in this process.
+inline int count_writable_code() {
+  std::ifstream maps("/proc/self/maps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    const std::string permissions = line.substr(line.find(' ') + 1, 4);
+    count += permissions[1] == 'w' && permissions[2] == 'x';
+  }
+  return count;
+}
+
+// From now on this process gets no new executable memory: by MDWE (Linux 6.3), else by a seccomp
+// filter on mprotect. Returns how, or null where the system offers neither.
+inline const char* refuse_executable_memory() {
+  constexpr int kSetMdwe = 65;              // PR_SET_MDWE
+  constexpr unsigned long kRefuseGain = 1;  // PR_MDWE_REFUSE_EXEC_GAIN
+  if (prctl(kSetMdwe, kRefuseGain, 0, 0, 0) == 0) return "mdwe";
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return nullptr;
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return nullptr;
+  return "seccomp";
+}
+
+}  // namespace convgen::testing
