@@ -111,14 +111,15 @@ class Estimator {
   double steps(double taps, bool known) const {
     const double ic = static_cast<double>(shape_.ic);
     if (unrolls(Unroll::kFull)) return taps * ic;
-    if (lanes_span_groups(schedule_.algorithm)) return (known ? taps : 1) * ic;
-    const bool contiguous = known && !unrolls(Unroll::kTaps) && shape_.dilations.w == 1 &&
+    const double unrolled_taps = known && unrolls(Unroll::kRow) ? taps : 1;
+    if (lanes_span_groups(schedule_.algorithm)) return unrolled_taps * ic;
+    const bool contiguous = known && !unrolls(Unroll::kRow) && shape_.dilations.w == 1 &&
                             shape_.src.c == 1 && shape_.src.w == shape_.ic;
     const double count = contiguous ? taps * ic : ic;
     const double unroll = schedule_.ic_unroll;
     const double emitted =
         std::min(unroll, count) + (count > unroll ? std::fmod(count, unroll) : 0);
-    return unrolls(Unroll::kTaps) && known ? taps * emitted : emitted;
+    return unrolled_taps * emitted;
   }
 
   double epilogue_ops(int pixels, int vectors) const {

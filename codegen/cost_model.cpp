@@ -135,7 +135,7 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
   // By vectors; 0 where no tile is worth its operands.
   constexpr int kPixels32[kMaxTileVectors] = {28, 14, 8, 6, 5, 4};
   constexpr int kPixels16[kMaxTileVectors] = {8, 6, 4, 2, 0, 0};
-  constexpr int kPixels16WithoutFma[kMaxTileVectors] = {8, 5, 3, 2, 0, 0};
+  constexpr int kPixels16WithoutFma[kMaxTileVectors] = {7, 3, 2, 2, 0, 0};
   const int* pixels = many ? kPixels32 : target.has_fma ? kPixels16 : kPixels16WithoutFma;
   return pixels[vectors - 1];
 }

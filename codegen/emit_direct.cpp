@@ -32,18 +32,18 @@ Values DirectTapEmitter::emit_taps(const TileSite& site, const TapRow& row, Valu
     return emit_channels(site, row, pointers_at(site, row.begin), taps * shape_.ic, acc);
   }
   const bool unroll =
-      schedule_.unroll >= Unroll::kTaps && constant_index(row.begin) && constant_index(row.end);
+      schedule_.unroll >= Unroll::kRow && constant_index(row.begin) && constant_index(row.end);
   return emit_for(b_, {row.begin, row.end, 1, unroll}, "kw", acc,
                   [&](llvm::Value* kw, Values at_kw) {
-                    if (unroll) b_.fence();
                     return emit_channels(site, row, pointers_at(site, kw), shape_.ic, at_kw);
                   });
 }
 
-// A loop of ic_unroll steps, its pointers carried along so that offsets stay constant, and the
-// steps that are left.
+// A loop of ic_unroll steps, fenced off from the taps before, its pointers carried along so that
+// offsets stay constant, and the steps that are left.
 Values DirectTapEmitter::emit_channels(const TileSite& site, const TapRow& row, Pointers at,
                                        int64_t count, Values acc) {
+  b_.fence();
   const int64_t unroll = schedule_.unroll == Unroll::kFull ? count : schedule_.ic_unroll;
   const int64_t looped = count / unroll * unroll;
   const int64_t weights_step = unroll * site.vectors * schedule_.channel_lanes();

@@ -20,7 +20,8 @@ GroupedTapEmitter::TapRun GroupedTapEmitter::run_at(const TileSite& site, llvm::
 Values GroupedTapEmitter::emit_taps(const TileSite& site, const TapRow& row, Values acc) {
   const auto begin = constant_index(row.begin);
   const auto end = constant_index(row.end);
-  if (begin && end) return emit_run(site, row, run_at(site, row.begin, *end - *begin), acc);
+  if (begin && end && schedule_.unroll >= Unroll::kRow)
+    return emit_run(site, row, run_at(site, row.begin, *end - *begin), acc);
   return emit_for(b_, {row.begin, row.end}, "kw", acc, [&](llvm::Value* kw, Values at_kw) {
     return emit_run(site, row, run_at(site, kw, 1), at_kw);
   });

@@ -14,6 +14,7 @@ namespace convgen::codegen {
 //       s = x[v], lane by lane the channel ic of the lane's own group     one permute
 //       acc[p][v] += s * w[kw, ic, v]             for each pixel p and tap kw that meet here
 // so that neighbouring pixels share loads and permutes. An output still sees kw, then ic, in order.
+// Where the taps of a row are not unrolled, each is a run of its own and nothing is shared.
 class GroupedTapEmitter : public TapEmitter {
  public:
   GroupedTapEmitter(KernelBuilder& b, const Schedule& schedule, const NestShape& shape)

@@ -27,8 +27,10 @@ constexpr Word<Algorithm> kAlgorithms[] = {{Algorithm::kDirect, "direct"},
                                            {Algorithm::kPlanar, "planar"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
                                        {LoopOrder::kPixelOuter, "pixel_outer"}};
-constexpr Word<Unroll> kUnrolls[] = {
-    {Unroll::kTile, "tile"}, {Unroll::kTaps, "taps"}, {Unroll::kFull, "full"}};
+constexpr Word<Unroll> kUnrolls[] = {{Unroll::kTile, "tile"},
+                                     {Unroll::kRow, "row"},
+                                     {Unroll::kTaps, "taps"},
+                                     {Unroll::kFull, "full"}};
 constexpr Word<Edges> kEdges[] = {{Edges::kExact, "exact"}, {Edges::kRanged, "ranged"}};
 constexpr Word<Epilogue> kEpilogues[] = {{Epilogue::kInline, "inline"}, {Epilogue::kLoop, "loop"}};
 

@@ -33,7 +33,8 @@ enum class LoopOrder { kOcOuter, kPixelOuter };
 // What is unrolled beside the register tile, which always is.
 enum class Unroll {
   kTile,  // taps and channels are loops
-  kTaps,  // the filter taps too
+  kRow,   // the taps of a filter row too
+  kTaps,  // all filter taps
   kFull,  // everything: no loop is left
 };
 

@@ -42,7 +42,9 @@ Schedule common_schedule(const ir::Conv& conv, Algorithm algorithm) {
   schedule.algorithm = algorithm;
   schedule.merge_rows = can_merge_rows(conv);
   schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
-  // Depthwise rows of taps are short; as loops they cost a quarter of the speed.
+  // Neighbouring pixels share loads and permutes only where the taps of a row are unrolled; rows of
+  // depthwise taps are short, and as a loop cost a quarter of the speed.
+  if (lanes_span_groups(algorithm)) schedule.unroll = Unroll::kRow;
   if (algorithm == Algorithm::kDepthwise) schedule.unroll = Unroll::kTaps;
   return schedule;
 }
@@ -138,6 +140,7 @@ Schedule fit_code_size(const ir::Conv& conv, const Target& target, Schedule sche
     return fits() && estimate_code_size(conv, schedule).total <= kComfortableOps;
   };
   if (!comfortable()) schedule.ic_unroll = 1;
+  if (!comfortable()) schedule.unroll = std::min(schedule.unroll, Unroll::kRow);
   if (!comfortable()) schedule.unroll = Unroll::kTile;
   if (!comfortable()) schedule.edges = Edges::kRanged;
   if (!comfortable()) schedule.epilogue = Epilogue::kLoop;

@@ -137,6 +137,8 @@ Result<Target> make_target(const std::string& triple, const std::string& cpu,
 
   auto plain = subtarget(wanted, "", "");
   if (!plain) return plain.status();
+  if (!llvm::Triple(wanted).isArch64Bit())
+    return unsupported(fmt::format("mtriple={}: kernels need a 64-bit target", triple));
   if (Status status = cpu.empty() ? Status() : check_cpu(**plain, cpu); !status.ok()) return status;
   if (Status status = check_attributes(**plain, attrs); !status.ok()) return status;
 

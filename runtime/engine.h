@@ -18,7 +18,7 @@ enum class VerifyMode { kNever, kFirstUse };
 struct EngineOptions {
   // The CPU to compile for: a name LLVM knows ("haswell", "x86-64-v3"); empty: CONVGEN_MCPU where
   // set, else the host with every feature CPUID and XCR0 grant.
-  std::string mcpu;
+  std::string mcpu = {};
   // kFirstUse: every new kernel is checked against the interpreter before compile() returns it.
   VerifyMode verify = VerifyMode::kNever;
 };
@@ -28,7 +28,7 @@ enum class EngineKind { kJit, kGeneric };
 struct CompileOptions {
   EngineKind engine = EngineKind::kJit;
   // Words of a schedule ("unroll=full tile=7x2") that outrank the selected ones; empty: none.
-  std::string schedule;
+  std::string schedule = {};
   // The threads a run will use; a hint for how work is cut into tasks, never a limit.
   int threads = 1;
 };
