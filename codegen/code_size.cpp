@@ -83,9 +83,9 @@ class Estimator {
     }
     if (shape_.pad_value != 0)
       row += steps(static_cast<double>(shape_.kernel.w), true) * sums(segment.pixels, vectors);
-    const double epilogue = epilogue_ops(segment.pixels, vectors);
-    longest_block = std::max({longest_block, rows_in_a_block() * row, epilogue});
-    return rows * row + epilogue;
+    const CodeSize epilogue = epilogue_size(segment.pixels, vectors);
+    longest_block = std::max({longest_block, rows_in_a_block() * row, epilogue.longest_block});
+    return rows * row + epilogue.total;
   }
 
   // Unrolled rows of taps follow each other without a branch where no loop over channels stands
@@ -122,19 +122,23 @@ class Estimator {
     return unrolled_taps * emitted;
   }
 
-  double epilogue_ops(int pixels, int vectors) const {
+  CodeSize epilogue_size(int pixels, int vectors) const {
+    // Channels first: runs of pixels of each channel, after log2(lanes) shuffles a vector where the
+    // tile has to be transposed.
+    const bool rows = shape_.dst.c != 1;
+    const double runs = std::ceil(static_cast<double>(pixels) / schedule_.lanes);
+    const double stores = rows ? vectors * runs * schedule_.channel_lanes() : vectors * pixels;
+    const double shuffles =
+        rows && schedule_.algorithm != Algorithm::kPlanar ? stores * std::log2(schedule_.lanes) : 0;
     double chain = 1;
     for (const ir::PostOp& op : conv_.post) chain += ops_of(op.kind);
-    const bool looped = schedule_.epilogue == Epilogue::kLoop && !unrolls(Unroll::kFull);
-    if (shape_.dst.c == 1) return vectors * (looped ? chain + pixels : chain * pixels);
-
-    // Channels first: a chain for each run of pixels of each channel, after log2(lanes) shuffles
-    // where the tile has to be transposed.
-    const double runs = std::ceil(static_cast<double>(pixels) / schedule_.lanes);
-    const double stores = vectors * runs * schedule_.channel_lanes();
-    const double shuffles =
-        schedule_.algorithm == Algorithm::kPlanar ? 0 : stores * std::log2(schedule_.lanes);
-    return shuffles + (looped ? runs * chain + stores : chain * stores);
+    if (schedule_.epilogue == Epilogue::kInline || unrolls(Unroll::kFull)) {
+      const double total = shuffles + chain * stores;
+      return {total, total};
+    }
+    const double per_item = rows ? runs : vectors;
+    const double pass = std::min(chain, kMaxPassOps);
+    return {shuffles + stores + per_item * chain, std::max(shuffles + stores, per_item * pass)};
   }
 
   const ir::Conv& conv_;
@@ -144,6 +148,24 @@ class Estimator {
 };
 
 }  // namespace
+
+std::vector<std::span<const ir::PostOp>> split_chain(const std::vector<ir::PostOp>& post) {
+  const std::span<const ir::PostOp> all(post);
+  std::vector<std::span<const ir::PostOp>> passes;
+  size_t first = 0;
+  double ops = 0;
+  for (size_t i = 0; i < post.size(); ++i) {
+    const double here = ops_of(post[i].kind);
+    if (ops + here > kMaxPassOps) {
+      passes.push_back(all.subspan(first, i - first));
+      first = i;
+      ops = 0;
+    }
+    ops += here;
+  }
+  passes.push_back(all.subspan(first));
+  return passes;
+}
 
 CodeSize estimate_code_size(const ir::Conv& conv, const Schedule& schedule) {
   return Estimator(conv, schedule).estimate();

@@ -3,6 +3,9 @@
 // than linearly with a block, so what is too long is refused, never tried.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "codegen/schedule.h"
 #include "ir/conv.h"
 
@@ -18,6 +21,13 @@ struct CodeSize {
 inline constexpr double kMaxBlockOps = 4096;
 // About 17 us a vector operation where blocks are short: 0.5 s.
 inline constexpr double kMaxTotalOps = 32768;
+
+// A looped epilogue takes a long chain in several passes, each with about so many operations: 200
+// gelu in one block take 0.8 s, 400 take 3.6 s.
+inline constexpr double kMaxPassOps = 512;
+
+// The chain as the passes of a looped epilogue; one empty pass where there is no chain.
+std::vector<std::span<const ir::PostOp>> split_chain(const std::vector<ir::PostOp>& post);
 
 // Needs a schedule whose fields are in range. Exact edges with very many border pixels are
 // counted, not listed.

@@ -129,7 +129,7 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
     // Accumulators, the weights of a row of taps as long as they fit, and a few for the sources.
     const int64_t weights = std::min<int64_t>(row_steps, many ? 12 : 7);
     const int64_t free = (many ? 28 : 14) - vectors * weights;
-    const int64_t accumulators = std::min<int64_t>(free, many ? 16 : target.has_fma ? 8 : 6);
+    const int64_t accumulators = std::min<int64_t>(free, many ? 14 : target.has_fma ? 7 : 4);
     return static_cast<int>(std::max<int64_t>(vectors == 1, accumulators / vectors));
   }
   // By vectors; 0 where no tile is worth its operands.

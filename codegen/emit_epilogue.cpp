@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "codegen/code_size.h"
 #include "codegen/loop_nest.h"
 
 namespace convgen::codegen {
@@ -34,25 +35,11 @@ EpilogueEmitter::OperandsList EpilogueEmitter::load_channel_operands(const TileO
 
 void EpilogueEmitter::emit_channels_last(const TileOutputs& outputs, const Values& acc) {
   const OperandsList operands = load_channel_operands(outputs);
-  const auto vector_offset = [&](llvm::Value* pixel, int v) {
+  const auto site = [&](llvm::Value* pixel, int v) {
     llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(pixel, dst_.w));
-    return b_.add_index(offset, b_.index(int64_t{v} * schedule_.lanes));
+    return VectorSite{operands[v], b_.add_index(offset, b_.index(int64_t{v} * schedule_.lanes))};
   };
-  if (schedule_.epilogue == Epilogue::kInline) {
-    for (int p = 0; p < outputs.pixels; ++p)
-      for (int v = 0; v < outputs.vectors; ++v)
-        emit_vector(acc[p * outputs.vectors + v], operands[v], vector_offset(b_.index(p), v));
-    return;
-  }
-  llvm::Value* stage = stage_on_stack(acc);
-  const int64_t pixel_step = int64_t{outputs.vectors} * schedule_.lanes;
-  emit_for(b_, {b_.index(0), b_.index(outputs.pixels)}, "pixel", {}, [&](llvm::Value* p, Values) {
-    llvm::Value* row = b_.at(stage, b_.scale_index(p, pixel_step));
-    for (int v = 0; v < outputs.vectors; ++v)
-      emit_vector(b_.load_packed(b_.at(row, int64_t{v} * schedule_.lanes)), operands[v],
-                  vector_offset(p, v));
-    return Values();
-  });
+  emit_vectors(acc, outputs.pixels, outputs.vectors, "pixel", site);
 }
 
 EpilogueEmitter::Operands EpilogueEmitter::load_pixel_operands(const TileOutputs& outputs,
@@ -95,24 +82,43 @@ void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Valu
   const int runs = (outputs.pixels + lanes - 1) / lanes;
   const int channels = (outputs.vectors - 1) * schedule_.channel_lanes() + outputs.last_lanes;
   const Values rows = rows_of_channels(outputs, acc, runs);
-  const auto emit_run = [&](llvm::Value* x, llvm::Value* channel, int run) {
+  const auto site = [&](llvm::Value* channel, int run) {
     const int pixels = std::min(lanes, outputs.pixels - run * lanes);
     llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(channel, dst_.c));
-    emit_vector(x, load_pixel_operands(outputs, channel, pixels),
-                b_.add_index(offset, b_.index(int64_t{run} * lanes)));
+    return VectorSite{load_pixel_operands(outputs, channel, pixels),
+                      b_.add_index(offset, b_.index(int64_t{run} * lanes))};
   };
+  emit_vectors(rows, channels, runs, "channel", site);
+}
+
+// vectors[item * per_item + k] through the chain into dst, for items [0, items).
+void EpilogueEmitter::emit_vectors(const Values& vectors, int items, int per_item,
+                                   llvm::StringRef name, SiteOf site) {
   if (schedule_.epilogue == Epilogue::kInline) {
-    for (int c = 0; c < channels; ++c)
-      for (int run = 0; run < runs; ++run) emit_run(rows[c * runs + run], b_.index(c), run);
+    for (int item = 0; item < items; ++item)
+      for (int k = 0; k < per_item; ++k) {
+        const VectorSite at = site(b_.index(item), k);
+        store(apply_chain(conv_.post, vectors[item * per_item + k], at), at);
+      }
     return;
   }
-  llvm::Value* stage = stage_on_stack(rows);
-  emit_for(b_, {b_.index(0), b_.index(channels)}, "channel", {}, [&](llvm::Value* c, Values) {
-    llvm::Value* row = b_.at(stage, b_.scale_index(c, int64_t{runs} * lanes));
-    for (int run = 0; run < runs; ++run)
-      emit_run(b_.load_packed(b_.at(row, int64_t{run} * lanes)), c, run);
-    return Values();
-  });
+  llvm::Value* stage = stage_on_stack(vectors);
+  const auto passes = split_chain(conv_.post);
+  for (size_t pass = 0; pass < passes.size(); ++pass) {
+    emit_for(b_, {b_.index(0), b_.index(items)}, name, {}, [&](llvm::Value* item, Values) {
+      llvm::Value* row = b_.at(stage, b_.scale_index(item, int64_t{per_item} * schedule_.lanes));
+      for (int k = 0; k < per_item; ++k) {
+        const VectorSite at = site(item, k);
+        llvm::Value* slot = b_.at(row, int64_t{k} * schedule_.lanes);
+        llvm::Value* x = apply_chain(passes[pass], b_.load_packed(slot), at);
+        if (pass + 1 == passes.size())
+          store(x, at);
+        else
+          b_.store_packed(x, slot);
+      }
+      return Values();
+    });
+  }
 }
 
 // Vectors behind each other in a slot of the stack, which is allocated in the entry block: once,
@@ -121,19 +127,25 @@ llvm::Value* EpilogueEmitter::stage_on_stack(const Values& vectors) {
   llvm::BasicBlock& entry = b_.GetInsertBlock()->getParent()->getEntryBlock();
   llvm::IRBuilder<> at_entry(&entry, entry.begin());
   auto* stage = at_entry.CreateAlloca(llvm::ArrayType::get(b_.vector_type(), vectors.size()));
-  const llvm::Align align(schedule_.lanes * sizeof(float));
-  stage->setAlignment(align);
+  stage->setAlignment(llvm::Align(schedule_.lanes * sizeof(float)));
   for (size_t i = 0; i < vectors.size(); ++i)
-    b_.CreateAlignedStore(vectors[i], b_.at(stage, i * schedule_.lanes), align);
+    b_.store_packed(vectors[i], b_.at(stage, i * schedule_.lanes));
   return stage;
 }
 
-void EpilogueEmitter::emit_vector(llvm::Value* x, const Operands& operands, llvm::Value* offset) {
+llvm::Value* EpilogueEmitter::apply_chain(std::span<const PostOp> chain, llvm::Value* x,
+                                          const VectorSite& site) {
   llvm::Value* add = nullptr;
-  if (conv_.uses(PostOpKind::kAdd))
-    add = b_.load_lanes(b_.at(pointers_.add, offset), operands.lanes);
-  for (const PostOp& op : conv_.post) x = apply(op, x, operands, add);
-  b_.store_lanes(x, b_.at(pointers_.dst, offset), operands.lanes);
+  for (const PostOp& op : chain) {
+    if (op.kind == PostOpKind::kAdd && add == nullptr)
+      add = b_.load_lanes(b_.at(pointers_.add, site.offset), site.operands.lanes);
+    x = apply(op, x, site.operands, add);
+  }
+  return x;
+}
+
+void EpilogueEmitter::store(llvm::Value* x, const VectorSite& site) {
+  b_.store_lanes(x, b_.at(pointers_.dst, site.offset), site.operands.lanes);
 }
 
 llvm::Value* EpilogueEmitter::apply(const PostOp& op, llvm::Value* x, const Operands& operands,

@@ -2,6 +2,11 @@
 // The end of a tile: accumulators through the post-op chain into dst.
 #pragma once
 
+#include <llvm/ADT/STLFunctionalExtras.h>
+#include <llvm/ADT/StringRef.h>
+
+#include <span>
+
 #include "codegen/emit_nest.h"
 #include "codegen/vector_math.h"
 
@@ -26,7 +31,7 @@ class EpilogueEmitter {
       : b_(b), math_(b), conv_(conv), schedule_(schedule), dst_(dst), pointers_(pointers) {}
 
   // kInline: straight from registers to dst. kLoop: through the stack, a loop over pixels (over
-  // channels, where they come first) holding the chain once.
+  // channels, where they come first) holding the chain once, in several passes where it is long.
   void emit(const TileOutputs& outputs, const Values& acc);
 
  private:
@@ -37,6 +42,12 @@ class EpilogueEmitter {
     int lanes = 0;
   };
   using OperandsList = llvm::SmallVector<Operands, 4>;
+  // One vector of outputs: its operands and where it lies in dst.
+  struct VectorSite {
+    Operands operands;
+    llvm::Value* offset;
+  };
+  using SiteOf = llvm::function_ref<VectorSite(llvm::Value* item, int k)>;
 
   void emit_channels_last(const TileOutputs& outputs, const Values& acc);
   Values rows_of_channels(const TileOutputs& outputs, const Values& acc, int runs);
@@ -44,7 +55,11 @@ class EpilogueEmitter {
   OperandsList load_channel_operands(const TileOutputs& outputs);
   Operands load_pixel_operands(const TileOutputs& outputs, llvm::Value* channel, int lanes);
   llvm::Value* stage_on_stack(const Values& vectors);
-  void emit_vector(llvm::Value* x, const Operands& operands, llvm::Value* offset);
+  void emit_vectors(const Values& vectors, int items, int per_item, llvm::StringRef name,
+                    SiteOf site);
+  llvm::Value* apply_chain(std::span<const ir::PostOp> chain, llvm::Value* x,
+                           const VectorSite& site);
+  void store(llvm::Value* x, const VectorSite& site);
   llvm::Value* apply(const ir::PostOp& op, llvm::Value* x, const Operands& operands,
                      llvm::Value* add);
 

@@ -124,6 +124,10 @@ llvm::Value* KernelBuilder::load_packed(llvm::Value* address, const llvm::Twine&
   return CreateAlignedLoad(vector_type(), address, llvm::Align(lanes_ * sizeof(float)), name);
 }
 
+void KernelBuilder::store_packed(llvm::Value* value, llvm::Value* address) {
+  CreateAlignedStore(value, address, llvm::Align(lanes_ * sizeof(float)));
+}
+
 void KernelBuilder::prefetch(llvm::Value* address) {
   constexpr int kRead = 0, kToL2 = 2, kData = 1;
   CreateIntrinsic(llvm::Intrinsic::prefetch, {getPtrTy()},

@@ -56,6 +56,7 @@ class KernelBuilder : public llvm::IRBuilder<> {
   Values transpose(Values rows);
   // A whole vector from packed memory, aligned as packed rows are.
   llvm::Value* load_packed(llvm::Value* address, const llvm::Twine& name = "");
+  void store_packed(llvm::Value* value, llvm::Value* address);
 
   // Asks for the line at address to come to L2. Never faults, so address may lie anywhere.
   void prefetch(llvm::Value* address);

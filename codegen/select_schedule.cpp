@@ -51,9 +51,10 @@ Schedule common_schedule(const ir::Conv& conv, Algorithm algorithm) {
 
 // Input channels a step: enough to hide the loop's own instructions, less where a body is long
 // already (28 FMAs in a loop run as fast as 1,344 in a row).
-int select_ic_unroll(const Schedule& schedule, int64_t steps) {
+int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t steps) {
   const int64_t wanted =
-      std::max<int64_t>(1, 96 / schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors));
+      std::max<int64_t>(1, 3 * target.vector_registers /
+                               schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors));
   const int64_t limit = std::min<int64_t>(std::min<int64_t>(wanted, 8), steps);
   for (int64_t unroll = limit; unroll > limit / 2; --unroll)
     if (steps % unroll == 0) return static_cast<int>(unroll);
@@ -224,7 +225,7 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
   const auto [best, compute] = best_algorithm(conv, target);
   Schedule schedule = best;
   if (!lanes_span_groups(schedule.algorithm))
-    schedule.ic_unroll = select_ic_unroll(schedule, steps_of_row(conv));
+    schedule.ic_unroll = select_ic_unroll(schedule, target, steps_of_row(conv));
   const Traffic traffic = predict_traffic(conv, schedule, target);
   schedule.order = select_order(conv, traffic, threads);
   schedule = fit_code_size(conv, target, schedule);
