@@ -129,15 +129,26 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
     // Accumulators, the weights of a row of taps as long as they fit, and a few for the sources.
     const int64_t weights = std::min<int64_t>(row_steps, many ? 12 : 7);
     const int64_t free = (many ? 28 : 14) - vectors * weights;
-    const int64_t accumulators = std::min<int64_t>(free, many ? 14 : target.has_fma ? 7 : 4);
+    // Columns spread over groups come and go in numbers; depthwise ones are one load each.
+    constexpr int kDepthwise[] = {14, 6, 4};  // 32 registers; 16; 16 without FMA
+    constexpr int kGrouped[] = {9, 4, 3};
+    const int kind = many ? 0 : target.has_fma ? 1 : 2;
+    const int most = algorithm == Algorithm::kGrouped ? kGrouped[kind] : kDepthwise[kind];
+    const int64_t accumulators = std::min<int64_t>(free, most);
     return static_cast<int>(std::max<int64_t>(vectors == 1, accumulators / vectors));
   }
   // By vectors; 0 where no tile is worth its operands.
   constexpr int kPixels32[kMaxTileVectors] = {28, 14, 8, 6, 5, 4};
   constexpr int kPixels16[kMaxTileVectors] = {8, 6, 4, 2, 0, 0};
-  constexpr int kPixels16WithoutFma[kMaxTileVectors] = {7, 3, 2, 2, 0, 0};
+  constexpr int kPixels16WithoutFma[kMaxTileVectors] = {8, 4, 3, 2, 0, 0};
   const int* pixels = many ? kPixels32 : target.has_fma ? kPixels16 : kPixels16WithoutFma;
   return pixels[vectors - 1];
+}
+
+int max_planar_channels(const Target& target, int runs) {
+  constexpr int kChannels32[kMaxPlanarRuns] = {24, 14, 9, 6};
+  constexpr int kChannels16[kMaxPlanarRuns] = {12, 5, 3, 2};
+  return target.vector_registers >= 32 ? kChannels32[runs - 1] : kChannels16[runs - 1];
 }
 
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target) {

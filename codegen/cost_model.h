@@ -17,6 +17,10 @@ inline constexpr int kMaxTileVectors = 6;
 // weights of a row of row_steps taps x channels are operands too. 0: none with so many vectors.
 int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_steps = 3);
 
+// The same for a planar tile of so many runs of pixels: its most channels.
+inline constexpr int kMaxPlanarRuns = 4;
+int max_planar_channels(const Target& target, int runs);
+
 // Cycles of arithmetic of one run on one thread, caches aside.
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target);
 

@@ -5,25 +5,47 @@
 
 namespace convgen::codegen {
 
+// The lanes of a run that exist, and those of them whose tap lies inside the image.
+struct PlanarTapEmitter::RunLanes {
+  int pixels;
+  int first;
+  int last;
+  bool all() const { return first == 0 && last == pixels; }
+  bool none() const { return first == last; }
+};
+
+PlanarTapEmitter::RunLanes PlanarTapEmitter::lanes_of(const TileSite& site, const TapRow& row,
+                                                      int run) const {
+  const int begin = run * schedule_.lanes;
+  const int pixels = std::min(schedule_.lanes, site.pixels - begin);
+  const int first = std::clamp(row.first_pixel - begin, 0, pixels);
+  return {pixels, first, std::clamp(row.last_pixel - begin, first, pixels)};
+}
+
+// Null where the run sees nothing at all.
+llvm::Value* PlanarTapEmitter::load_run(const RunLanes& lanes, llvm::Value* address) {
+  if (lanes.none() && shape_.pad_value == 0) return nullptr;
+  llvm::Value* x = b_.load_lanes_between(address, lanes.first, lanes.last, "x");
+  if (lanes.all() || shape_.pad_value == 0) return x;
+  return b_.select_lanes(lanes.first, lanes.last, x, b_.splat(shape_.pad_value));
+}
+
 Values PlanarTapEmitter::emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic,
                                    Values acc) {
-  const int lanes = schedule_.lanes;
-  for (int run = 0; run * lanes < site.pixels; ++run) {
-    // Lanes of the run that exist, and those of them whose tap lies inside the image.
-    const int pixels = std::min(lanes, site.pixels - run * lanes);
-    const int first = std::clamp(row.first_pixel - run * lanes, 0, pixels);
-    const int last = std::clamp(row.last_pixel - run * lanes, first, pixels);
-    const bool all = first == 0 && last == pixels;
-    if (first == last && shape_.pad_value == 0) continue;
-    llvm::Value* x = b_.load_lanes_between(b_.at(at.src, ic * shape_.src.c + run * lanes), first,
-                                           last, "x" + llvm::Twine(run));
-    if (!all && shape_.pad_value != 0)
-      x = b_.select_lanes(first, last, x, b_.splat(shape_.pad_value));
-    for (int c = 0; c < site.vectors; ++c) {
-      llvm::Value* w = b_.load_splat(b_.at(at.weights, ic * site.vectors + c));
+  const int runs = (site.pixels + schedule_.lanes - 1) / schedule_.lanes;
+  Values x;
+  for (int run = 0; run < runs; ++run)
+    x.push_back(load_run(lanes_of(site, row, run),
+                         b_.at(at.src, ic * shape_.src.c + run * schedule_.lanes)));
+  for (int c = 0; c < site.vectors; ++c) {
+    llvm::Value* w = b_.load_splat(b_.at(at.weights, ic * site.vectors + c));
+    for (int run = 0; run < runs; ++run) {
+      if (x[run] == nullptr) continue;
+      const RunLanes lanes = lanes_of(site, row, run);
       llvm::Value*& sum = acc[run * site.vectors + c];
-      llvm::Value* next = b_.fma(x, w, sum);
-      sum = all || shape_.pad_value != 0 ? next : b_.select_lanes(first, last, next, sum);
+      llvm::Value* next = b_.fma(x[run], w, sum);
+      const bool whole = lanes.all() || shape_.pad_value != 0;
+      sum = whole ? next : b_.select_lanes(lanes.first, lanes.last, next, sum);
     }
   }
   return acc;

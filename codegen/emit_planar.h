@@ -18,6 +18,11 @@ class PlanarTapEmitter : public DirectTapEmitter {
  protected:
   Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic,
                    Values acc) override;
+
+ private:
+  struct RunLanes;
+  RunLanes lanes_of(const TileSite& site, const TapRow& row, int run) const;
+  llvm::Value* load_run(const RunLanes& lanes, llvm::Value* address);
 };
 
 }  // namespace convgen::codegen

@@ -49,18 +49,6 @@ Schedule common_schedule(const ir::Conv& conv, Algorithm algorithm) {
   return schedule;
 }
 
-// Input channels a step: enough to hide the loop's own instructions, less where a body is long
-// already (28 FMAs in a loop run as fast as 1,344 in a row).
-int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t steps) {
-  const int64_t wanted =
-      std::max<int64_t>(1, 3 * target.vector_registers /
-                               schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors));
-  const int64_t limit = std::min<int64_t>(std::min<int64_t>(wanted, 8), steps);
-  for (int64_t unroll = limit; unroll > limit / 2; --unroll)
-    if (steps % unroll == 0) return static_cast<int>(unroll);
-  return static_cast<int>(limit);
-}
-
 // Rows whose loads and loops are one run of channels have more steps than ic.
 int64_t steps_of_row(const ir::Conv& conv) {
   const bool contiguous = conv.groups == 1 && conv.dilations.w == 1 &&
@@ -105,8 +93,8 @@ Candidate best_planar_tile(const ir::Conv& conv, const Target& target) {
   Candidate best;
   const Schedule common = common_schedule(conv, Algorithm::kPlanar);
   for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
-    for (int runs = 1; runs <= 4; ++runs) {
-      const int most_channels = max_tile_pixels(target, Algorithm::kDirect, runs);
+    for (int runs = 1; runs <= kMaxPlanarRuns; ++runs) {
+      const int most_channels = max_planar_channels(target, runs);
       for (int channels = 1; channels <= most_channels; ++channels) {
         Candidate candidate{common};
         candidate.schedule.lanes = lanes;
@@ -219,6 +207,20 @@ void select_prefetch(const ir::Conv& conv, const Target& target, Schedule& sched
 }
 
 }  // namespace
+
+// Enough to hide the loop's own instructions, less where a body is long already: 28 FMAs in a loop
+// run as fast as 1,344 in a row. One where operands of steps side by side would push accumulators
+// out: broadcasts of many channels (planar), or products that need a register of their own.
+int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t steps) {
+  if (schedule.algorithm == Algorithm::kPlanar || !target.has_fma) return 1;
+  const int64_t wanted =
+      std::max<int64_t>(1, 3 * target.vector_registers /
+                               schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors));
+  const int64_t limit = std::min<int64_t>(std::min<int64_t>(wanted, 8), steps);
+  for (int64_t unroll = limit; unroll > limit / 2; --unroll)
+    if (steps % unroll == 0) return static_cast<int>(unroll);
+  return static_cast<int>(limit);
+}
 
 Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
   Selection selection;

@@ -162,7 +162,7 @@ TEST(SelectScheduleChoice, DepthwiseWhereItApplies) {
   EXPECT_EQ(selected("conv2d src=f32:nhwc:1x9x9x64" + filter, "x86-64-v3").algorithm,
             Algorithm::kDepthwise);
   EXPECT_EQ(selected("conv2d src=f32:nchw:1x64x9x9" + filter, "x86-64-v3").algorithm,
-            Algorithm::kDirect);
+            Algorithm::kPlanar);
 }
 
 TEST(SelectScheduleChoice, TinyConvolutionsHaveNoLoop) {

@@ -21,13 +21,14 @@ struct TileFamily {
   std::string target;
   Algorithm algorithm;
   int lanes;
-  int vectors;
+  int vectors;  // planar: runs of pixels, and its "pixels" are channels
 };
 
 std::string name_of(const TileFamily& family) {
   const std::string algorithm = family.algorithm == Algorithm::kDirect      ? "direct"
                                 : family.algorithm == Algorithm::kDepthwise ? "depthwise"
-                                                                            : "grouped";
+                                : family.algorithm == Algorithm::kGrouped   ? "grouped"
+                                                                            : "planar";
   return testing::test_name_of(family.target + "_" + algorithm + "_lanes" +
                                std::to_string(family.lanes) + "_v" +
                                std::to_string(family.vectors));
@@ -47,6 +48,9 @@ std::vector<TileFamily> families() {
         if (max_tile_pixels(target_of(name), algorithm, vectors) > 0)
           result.push_back({name, algorithm, widest, vectors});
     }
+  for (const std::string& name : isa_levels())
+    for (int runs = 1; runs <= kMaxPlanarRuns; ++runs)
+      result.push_back({name, Algorithm::kPlanar, target_of(name).max_lanes, runs});
   return result;
 }
 
@@ -64,14 +68,27 @@ Channels channels_of(const TileFamily& family, bool tail) {
       return {lanes - tail, lanes - tail, lanes - tail};
     case Algorithm::kGrouped:  // two in, two out a group
       return {lanes - 2 * tail, lanes - 2 * tail, lanes / 2 - tail};
+    case Algorithm::kPlanar:
+      break;  // conv_with_planes
   }
   return {};
+}
+
+// Planes with a left border tile, interior tiles, a narrower tail and a right border; twice
+// `channels` outputs, and one less where the last block shall be narrower.
+ir::Conv conv_with_planes(const TileFamily& family, int channels, int kernel, bool tail) {
+  const int width = 3 * family.lanes * family.vectors + 1;
+  return conv_of(
+      fmt::format("conv2d src=f32:nchw:1x8x8x{} weights=f32:oihw:{}x8x{}x{} pads={}x{} "
+                  "post=bias,relu",
+                  width, 2 * channels - tail, kernel, kernel, kernel / 2, kernel / 2));
 }
 
 // A square filter over a row with a left border tile, interior tiles, a narrower tail and a right
 // border.
 ir::Conv conv_with_tiles(const TileFamily& family, int pixels, int kernel, int stride = 1,
                          bool tail = false) {
+  if (family.algorithm == Algorithm::kPlanar) return conv_with_planes(family, pixels, kernel, tail);
   const Channels c = channels_of(family, tail);
   const int width = stride * (3 * pixels + 1) + 1;
   return conv_of(
@@ -89,13 +106,19 @@ Schedule schedule_with_tile(const ir::Conv& conv, const Target& target, const Ti
   schedule.lanes = family.lanes;
   schedule.tile_pixels = pixels;
   schedule.tile_vectors = family.vectors;
-  schedule.unroll = family.algorithm == Algorithm::kDepthwise ? Unroll::kTaps : Unroll::kTile;
+  schedule.unroll = family.algorithm == Algorithm::kDepthwise ? Unroll::kTaps
+                    : family.algorithm == Algorithm::kGrouped ? Unroll::kRow
+                                                              : Unroll::kTile;
   schedule.epilogue = Epilogue::kInline;
   schedule.ic_unroll = 1;
-  if (family.algorithm == Algorithm::kDirect) {
-    const int64_t steps = conv.kernel.w * conv.ic;
-    schedule.ic_unroll = std::clamp(96 / (pixels * family.vectors), 1, 8);
-    while (steps % schedule.ic_unroll != 0) --schedule.ic_unroll;
+  if (family.algorithm == Algorithm::kPlanar) {
+    schedule.tile_pixels = family.lanes * family.vectors;
+    schedule.tile_vectors = pixels;
+  }
+  if (!lanes_span_groups(family.algorithm)) {
+    const int64_t steps =
+        family.algorithm == Algorithm::kDirect ? conv.kernel.w * conv.ic : conv.ic;
+    schedule.ic_unroll = select_ic_unroll(schedule, target, steps);
   }
   return schedule;
 }
@@ -145,7 +168,9 @@ class Spill : public ::testing::TestWithParam<TileFamily> {
   int max_pixels(int kernel) const {
     const TileFamily& family = GetParam();
     const int row_steps = kernel * (family.algorithm == Algorithm::kGrouped ? 2 : 1);
-    return max_tile_pixels(target_of(family.target), family.algorithm, family.vectors, row_steps);
+    const Target target = target_of(family.target);
+    if (family.algorithm == Algorithm::kPlanar) return max_planar_channels(target, family.vectors);
+    return max_tile_pixels(target, family.algorithm, family.vectors, row_steps);
   }
 };
 

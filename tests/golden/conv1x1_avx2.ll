@@ -42,6 +42,7 @@ tile.loop:                                        ; preds = %ic.done, %task.loop
   %12 = mul i64 %11, 2
   %13 = add i64 0, %12
   %14 = getelementptr float, ptr %src, i64 %13
+  call void asm sideeffect "", "~{memory}"()
   br label %ic.loop
 
 ic.loop:                                          ; preds = %ic.loop, %tile.loop
