@@ -53,7 +53,7 @@ llvm::Value* VectorMath::leaky_relu(llvm::Value* x, float a) {
 }
 
 llvm::Value* VectorMath::hard_sigmoid(llvm::Value* x) {
-  return mul(min(max(add(x, 3), 0), 6), 1.0f / 6);
+  return b_.CreateFDiv(min(max(add(x, 3), 0), 6), b_.splat(6));
 }
 
 llvm::Value* VectorMath::polynomial(llvm::Value* x, std::span<const float> coefficients) {

@@ -115,7 +115,7 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"ic_unroll=0", "schedule ic_unroll=0: expected a number from 1 to 4096"},
            {"ic_unroll=4097", "schedule ic_unroll=4097: expected a number"},
            {"order=up", "schedule order=up: expected oc_outer, pixel_outer"},
-           {"unroll=FULL", "schedule unroll=FULL: expected tile, taps, full"},
+           {"unroll=FULL", "schedule unroll=FULL: expected tile, row, taps, full"},
            {"edges=sharp", "schedule edges=sharp: expected exact, ranged"},
            {"epilogue=", "schedule epilogue=: expected inline, loop"},
            {"merge_rows=2", "schedule merge_rows=2: expected a number from 0 to 1"},

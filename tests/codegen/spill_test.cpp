@@ -66,8 +66,10 @@ Channels channels_of(const TileFamily& family, bool tail) {
       return {8, lanes - tail, 1};
     case Algorithm::kDepthwise:
       return {lanes - tail, lanes - tail, lanes - tail};
-    case Algorithm::kGrouped:  // two in, two out a group
-      return {lanes - 2 * tail, lanes - 2 * tail, lanes / 2 - tail};
+    case Algorithm::kGrouped: {  // two in, two out a group; the tail stands behind a full block
+      const int channels = tail ? 2 * lanes - 2 : lanes;
+      return {channels, channels, channels / 2};
+    }
     case Algorithm::kPlanar:
       break;  // conv_with_planes
   }
