@@ -33,7 +33,7 @@ class TapEmitter {
  public:
   virtual ~TapEmitter() = default;
   // Adds the products of `row` to the accumulators, acc[pixel * vectors + vector], in the order
-  // kw, then ic: the summation order of the contract's `strict`.
+  // kw, then ic: the summation order of the numerics' `strict`.
   virtual Values emit_taps(const TileSite& site, const TapRow& row, Values acc) = 0;
 };
 

@@ -44,7 +44,7 @@ struct ConvSpec {
   std::string name;
 };
 
-// Checks every rule of the contract, one named check each, and returns the canonical Conv.
+// Checks every rule of docs/conv-ir.md, one named check each, and returns the canonical Conv.
 // Errors: invalid_argument (a rule is broken) or unsupported (a reserved word), with a message
 // that names field, value and rule. Pure; thread-safe.
 Result<Conv> make_conv(const ConvSpec& spec);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// make_conv: the rules of the contract, one named check each, in the order of kChecks. A check
+// make_conv: the rules of docs/conv-ir.md, one named check each, in the order of kChecks. A check
 // reads its field of the spec, may rely on what the checks before it wrote, and writes its part of
 // the Conv. Every arithmetic on sizes is 128 bits wide or checked.
 #include <fmt/format.h>

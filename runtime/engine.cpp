@@ -47,7 +47,7 @@ Result<Schedule> choose_schedule(const ir::Conv& conv, const codegen::Target& ta
   return schedule;
 }
 
-// The contract's key: everything that can change the bytes.
+// The cache's key: everything that can change the bytes.
 std::string cache_key(const ir::Conv& conv, const std::string& how, const codegen::Target& target) {
   return fmt::format("{}|{}|{}|llvm {}|generator {}", ir::print_conv(conv), how, target.key(),
                      codegen::llvm_version(), codegen::kCodeGeneratorVersion);
@@ -137,25 +137,36 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   return Engine(state);
 }
 
-Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {
-  const Timer timer;
-  if (options.engine == EngineKind::kGeneric) {
-    return state_->cache.get_or_make(cache_key(conv, "generic", state_->target), [&] {
-      return state_->make_kernel(conv, options, Schedule());
-    });
+Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const CompileOptions& options) {
+  Schedule schedule;
+  std::string how = "generic";
+  if (options.engine == EngineKind::kJit) {
+    auto chosen = choose_schedule(conv, target, options);
+    if (!chosen) return chosen.status();
+    schedule = *chosen;
+    how = codegen::print_schedule(schedule);
   }
-  auto schedule = choose_schedule(conv, state_->target, options);
-  if (!schedule) return schedule.status();
-  const std::string how = codegen::print_schedule(*schedule);
-  return state_->cache.get_or_make(cache_key(conv, how, state_->target),
-                                   [&] { return state_->make_kernel(conv, options, *schedule); });
+  return kernels.get_or_make(cache_key(conv, how, target),
+                             [&] { return make_kernel(conv, options, schedule); });
 }
 
-void Engine::clear_cache() const { state_->cache.clear(); }
+// Choosing a schedule takes longer than all else that a hit needs, so requests are remembered too.
+Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {
+  const std::string request =
+      fmt::format("{}|{}|{}|{}", ir::print_conv(conv), static_cast<int>(options.engine),
+                  options.threads, options.schedule);
+  return state_->requests.get_or_make(request,
+                                      [&] { return state_->compile_request(conv, options); });
+}
+
+void Engine::clear_cache() const {
+  state_->requests.clear();
+  state_->kernels.clear();
+}
 
 EngineStats Engine::stats() const {
-  return {state_->cache.hits(), state_->cache.misses(), state_->compiles,
-          static_cast<double>(state_->compile_ns) * 1e-9};
+  return {state_->requests.hits() + state_->kernels.hits(), state_->kernels.misses(),
+          state_->compiles, static_cast<double>(state_->compile_ns) * 1e-9};
 }
 
 std::string Engine::target_description() const { return state_->target.key(); }

@@ -16,12 +16,13 @@ namespace convgen {
 
 class EngineState {
  public:
-  Result<Kernel> make_kernel(const ir::Conv& conv, const CompileOptions& options,
-                             const codegen::Schedule& schedule);
+  // A kernel from the cache of kernels, or compiled now.
+  Result<Kernel> compile_request(const ir::Conv& conv, const CompileOptions& options);
 
   codegen::Target target;
   std::shared_ptr<JitSession> session;
-  KernelCache cache;
+  KernelCache requests;  // by what was asked for: conv, engine, threads, schedule words
+  KernelCache kernels;   // by what decides the bytes: conv, schedule, target, versions
   VerifyMode verify = VerifyMode::kNever;
   bool verbose = false;
   std::string dump_dir;
@@ -29,6 +30,8 @@ class EngineState {
   std::atomic<int64_t> compile_ns{0};
 
  private:
+  Result<Kernel> make_kernel(const ir::Conv& conv, const CompileOptions& options,
+                             const codegen::Schedule& schedule);
   Result<Kernel> make_jit_kernel(const ir::Conv& conv, const codegen::Schedule& schedule);
   Result<Kernel> make_generic_kernel(const ir::Conv& conv);
 };

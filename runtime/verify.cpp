@@ -290,7 +290,7 @@ class Checker {
   int64_t nonzero_sums_ = 0;
 };
 
-// Bit equality is == here: the sign of a zero is no part of the contract, as orders of summation
+// Bit equality is == here: the sign of a zero is no part of the promise, as orders of summation
 // and forms of relu may differ in it.
 void Checker::check(const ir::OutputIndex& index) {
   const ir::ReferenceOutput reference = ir::interpret_output(conv_, inputs_, index);

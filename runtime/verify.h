@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checks a kernel against the interpreter on random tensors, between guard pages: reads or writes
 // outside a tensor fault, outputs left unwritten show as NaN, and the numeric bound of the
-// contract decides.
+// docs/numerics.md decides.
 #pragma once
 
 #include <cstdint>

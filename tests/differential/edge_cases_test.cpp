@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shapes that broke other libraries (robustness.md, F1, F2, F8, F9, F12): sizes of 0 and 1, kernels
+// Shapes that broke other libraries: sizes of 0 and 1, kernels
 // larger than the image, pads larger than the kernel, one output, odd groups, three axes.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -29,13 +29,13 @@ void expect_right(const Engine& engine, const ir::Conv& conv) {
   }
 }
 
-// --- F1, F2: every size 0 or 1 ---
+// --- Every size 0 or 1 ---
 
 struct Sizes {
   int64_t n, ih, iw, ic, kh, kw, oc, pad;
 };
 
-// The contract, said once more: no taps and no channels are errors. A kernel of one tap fits into
+// The rules, said once more: no taps and no channels are errors. A kernel of one tap fits into
 // any image that has a pixel, and into an empty one there is nothing to fit.
 bool is_legal(const Sizes& s) { return s.ic == 1 && s.kh == 1 && s.kw == 1; }
 
@@ -109,7 +109,7 @@ TEST_P(ShapesTest, AreRight) {
 }
 
 const std::vector<const char*> kLargeKernels = {
-    // F8: size-1 axes, a kernel far beyond the image, odd strides
+    // size-1 axes, a kernel far beyond the image, odd strides
     "conv1d src=f32:nwc:1x1x3 weights=f32:wio:125x3x5 strides=7 pads=63:63",
     "conv2d src=f32:nhwc:1x1x1x16 weights=f32:hwio:125x1x16x8 strides=3x5 pads=63x0",
     "conv2d src=f32:nchw:2x4x1x1 weights=f32:oihw:4x4x9x9 strides=11x13 pads=4x4",
@@ -133,12 +133,12 @@ const std::vector<const char*> kStridesAndPads = {
     "conv1d src=f32:nwc:2x1x1 weights=f32:wio:1x1x1 pads=40:41 post=bias,add",
     "conv2d src=f32:nhwc:1x4x4x8 weights=f32:hwio:2x2x8x16 pads=5:3x4:7 pad_value=3",
     "conv2d src=f32:nchw:1x2x3x3 weights=f32:oihw:2x2x3x3 strides=9x9 pads=20x20",
-    // F9: asymmetric pads
+    // asymmetric pads
     "conv2d src=f32:nhwc:1x9x9x16 weights=f32:hwio:3x3x16x16 pads=0:1x0:1",
     "conv2d src=f32:nhwc:1x9x9x16 weights=f32:hwio:3x3x16x16 pads=1:0x1:0",
     "conv2d src=f32:nhwc:1x9x9x16 weights=f32:hwio:3x3x16x16 pads=2:0x0:2 strides=2x2",
     "conv2d src=f32:nchw:1x5x9x9 weights=f32:oihw:7x5x4x4 pads=3:0x0:3",
-    // F12: AlexNet's first layer, and more padding to the right than to the left
+    // AlexNet's first layer, and more padding to the right than to the left
     "conv2d src=f32:nhwc:1x27x27x3 weights=f32:hwio:11x11x3x24 strides=4x4",
     "conv2d src=f32:nhwc:1x25x25x3 weights=f32:hwio:11x11x3x24 strides=4x4 pads=0:9x0:9",
     "conv2d src=f32:nchw:1x3x25x25 weights=f32:oihw:24x3x11x11 strides=4x4 pads=1:8x1:8",

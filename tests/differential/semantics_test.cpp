@@ -117,7 +117,7 @@ TEST(SemanticsTest, InfReachesEveryOutputThatUsesIt) {
   });
 }
 
-// F13: all weights of all taps but the middle one are Inf, src is 1. Where a tap is padding its
+// All weights of all taps but the middle one are Inf, src is 1. Where a tap is padding its
 // weight may do nothing; src 0 would make a NaN of it.
 TEST(SemanticsTest, InfWeightsOnPaddedTapsDoNothing) {
   for_all_kernels("", [](const ir::Conv& conv, const Kernel& kernel, const std::string& how) {

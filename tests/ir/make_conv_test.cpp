@@ -400,7 +400,7 @@ TEST(MakeConv, NumbersAPostOpDoesNotTakeAreDropped) {
   EXPECT_EQ(conv.post[0], PostOp{PostOpKind::kRelu});
 }
 
-// --- Grids that broke others (robustness.md F1, F2, F5, F8, F11) ---
+// --- Grids that broke others ---
 
 TEST(MakeConv, GridOfZerosAndOnes) {
   for (int bits = 0; bits < 256; ++bits) {
