@@ -240,10 +240,12 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
   selection.schedule = schedule;
   selection.predicted_cycles = std::max(compute, bytes / kMemoryBytesPerCycle);
   selection.reason = fmt::format(
-      "{} pixels x {} vectors of {} keep {} of {} registers as accumulators; {} bound ({:.0f} "
-      "cycles of arithmetic, {:.0f} of memory)",
-      schedule.tile_pixels, schedule.tile_vectors, schedule.lanes,
-      schedule.tile_pixels * schedule.tile_vectors, target.vector_registers,
+      "{} pixels x {} {} keep {} of {} registers as accumulators; {} bound ({:.0f} cycles of "
+      "arithmetic, {:.0f} of memory)",
+      schedule.tile_pixels, schedule.tile_vectors,
+      schedule.algorithm == Algorithm::kPlanar ? "channels"
+                                               : fmt::format("vectors of {}", schedule.lanes),
+      schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors), target.vector_registers,
       compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory", compute,
       bytes / kMemoryBytesPerCycle);
   return selection;
