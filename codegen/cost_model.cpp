@@ -18,8 +18,10 @@ constexpr double kIssue = 6;
 constexpr double kTileOverhead = 30;   // branch to the segment, addresses, zeroing
 constexpr double kTapRowOverhead = 6;  // a loop over kh entered and left
 constexpr double kStoreCycles = 1.5;   // post-ops and store of one vector
-// More where dst passes through L2 and a pixel is written in parts, far apart in time.
-constexpr double kScatteredStoreCycles = 2;
+// More where dst passes through L2 and a pixel is written in parts, far apart in time: so many for
+// a part of one vector, falling with the square of its width (3x3 at 112x112 and 224x224, 1x1 at
+// 56x56 and 112x112: 6x4 is 3 to 5 % ahead of 14x2 there, and behind it where dst stays in L2).
+constexpr double kScatteredStoreCycles = 56;
 // Or where it is transposed on the way out: log2(16) shuffles and a store of part of a line.
 constexpr double kTransposedStoreCycles = 8;
 
@@ -110,7 +112,8 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
                            static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
   const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
                          tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
-  double store = kStoreCycles + (scattered ? kScatteredStoreCycles : 0);
+  double store =
+      kStoreCycles + (scattered ? kScatteredStoreCycles / (tile.vectors * tile.vectors) : 0);
   if (schedule.algorithm == Algorithm::kPlanar)
     store = 2 * kStoreCycles / schedule.lanes;
   else if (shape.dst.c != 1)
