@@ -22,6 +22,8 @@ constexpr double kStoreCycles = 1.5;   // post-ops and store of one vector
 // a part of one vector, falling with the square of its width (3x3 at 112x112 and 224x224, 1x1 at
 // 56x56 and 112x112: 6x4 is 3 to 5 % ahead of 14x2 there, and behind it where dst stays in L2).
 constexpr double kScatteredStoreCycles = 56;
+// Tiles of groups do few products a store, and their src passes through L2 alike.
+constexpr double kScatteredGroupStoreCycles = 2;
 // Or where it is transposed on the way out: log2(16) shuffles and a store of part of a line.
 constexpr double kTransposedStoreCycles = 8;
 
@@ -112,8 +114,11 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
                            static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
   const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
                          tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
-  double store =
-      kStoreCycles + (scattered ? kScatteredStoreCycles / (tile.vectors * tile.vectors) : 0);
+  double store = kStoreCycles;
+  if (scattered)
+    store += lanes_span_groups(schedule.algorithm)
+                 ? kScatteredGroupStoreCycles
+                 : kScatteredStoreCycles / (tile.vectors * tile.vectors);
   if (schedule.algorithm == Algorithm::kPlanar)
     store = 2 * kStoreCycles / schedule.lanes;
   else if (shape.dst.c != 1)
@@ -121,6 +126,9 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
   return kTileOverhead + static_cast<double>(shape.kernel.d * shape.kernel.h) * kTapRowOverhead +
          products + tile.pixels * tile.vectors * store;
 }
+
+// A byte of weights that is read again, against one of src: they come as one long stream.
+constexpr double kStreamedWeights = 0.5;
 
 double bytes_of(int64_t elements) { return 4.0 * static_cast<double>(elements); }
 
@@ -190,7 +198,8 @@ Traffic predict_traffic(const ir::Conv& conv, const Schedule& schedule, const Ta
                                    ? dst * 2
                                    : dst;
   traffic.oc_outer_bytes = weights + (src > cache ? blocks : 1) * src + scattered_dst;
-  traffic.pixel_outer_bytes = src + dst + (weights > cache ? tasks : 1) * weights;
+  const double readings = weights > cache ? std::max(1.05, kStreamedWeights * tasks) : 1;
+  traffic.pixel_outer_bytes = src + dst + readings * weights;
   return traffic;
 }
 
