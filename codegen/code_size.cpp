@@ -83,7 +83,12 @@ class Estimator {
     }
     if (shape_.pad_value != 0)
       row += steps(static_cast<double>(shape_.kernel.w), true) * sums(segment.pixels, vectors);
-    const CodeSize epilogue = epilogue_size(segment.pixels, vectors);
+    // Sums that are rotated into place: a permute and an addition each.
+    const double finish =
+        2.0 * static_cast<double>(shape_.rotations - 1) * sums(segment.pixels, vectors);
+    CodeSize epilogue = epilogue_size(segment.pixels, vectors);
+    epilogue.total += finish;
+    epilogue.longest_block += finish;
     longest_block = std::max({longest_block, rows_in_a_block() * row, epilogue.longest_block});
     return rows * row + epilogue.total;
   }

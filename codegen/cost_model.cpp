@@ -27,6 +27,13 @@ constexpr double kScatteredGroupStoreCycles = 2;
 // Or where it is transposed on the way out: log2(16) shuffles and a store of part of a line.
 constexpr double kTransposedStoreCycles = 8;
 
+// Where the blocks of channels follow each other in a tile, each of its pixels is a stream of its
+// own out of L2, and costs its neighbours so much (depthwise 56x56x144: 113 us at 2 pixels, 120 at
+// 5, 126 at 14).
+constexpr double kStreamCycles = 0.1;
+// A permute and an addition, which compete for the ports of the FMAs.
+constexpr double kRotationCycles = 1;
+
 // What feeding a tile from L2 adds to its arithmetic. Weights are one stream and well prefetched;
 // the pixels of src are many short ones. Fitted on 1x1 and 3x3 layers of ResNet-50, where 14x2 and
 // 6x4 trade one for the other.
@@ -92,39 +99,70 @@ double grouped_cycles(const NestShape& shape, const Target& target, const Schedu
   const double fmas = tile.pixels * tile.vectors * taps * ic * (target.has_fma ? 1 : 2);
   const double loads = tile.vectors * (columns + taps * ic);
   const double permutes = shape.oc_per_group == 1 ? 0 : tile.vectors * columns * ic;
-  const double row = std::max({fmas / kFmaPorts, loads / kLoads, permutes,
+  // Permutes run on a port of the FMAs.
+  const double row = std::max({(fmas + permutes) / kFmaPorts, loads / kLoads, permutes,
                                (fmas + loads + permutes) / kIssue, kFmaLatency * taps * ic});
-  // One row of src is new to L1 for each row of dst and stride.
-  const double vector_bytes = 4.0 * schedule.lanes;
-  const double bytes =
-      tile.pixels * tile.vectors * vector_bytes *
-      (1 + static_cast<double>(shape.strides.w) * static_cast<double>(shape.strides.h));
-  return std::max(rows * row,
-                  bytes / (tile.vectors > 1 ? kWideBytesPerCycle : kNarrowBytesPerCycle));
+  return rows * row;
+}
+
+// Square groups whose sums are rotated at the end: no permute until then.
+double rotated_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
+                      const Tile& tile) {
+  const double taps = static_cast<double>(shape.kernel.product());
+  const double channels = static_cast<double>(shape.rotations);
+  const double outputs = tile.pixels * tile.vectors;
+  const double fmas = outputs * channels * (target.has_fma ? 1 : 2);
+  const double loads = tile.vectors * channels + outputs;
+  const double tap =
+      std::max({fmas / kFmaPorts, loads / kLoads, (fmas + loads + 2) / kIssue, kFmaLatency});
+  return taps * tap + outputs * (channels - 1) * kRotationCycles;
+}
+
+// Post-ops and store of one vector of outputs.
+double store_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
+                    const Tile& tile) {
+  if (schedule.algorithm == Algorithm::kPlanar) return 2 * kStoreCycles / schedule.lanes;
+  if (shape.dst.c != 1) return kTransposedStoreCycles;
+  const double dst_bytes = 4.0 * static_cast<double>(shape.n * shape.groups) *
+                           static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
+  const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
+                         schedule.order != LoopOrder::kOcInner &&
+                         tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
+  if (!scattered) return kStoreCycles;
+  return kStoreCycles + (lanes_span_groups(schedule.algorithm)
+                             ? kScatteredGroupStoreCycles
+                             : kScatteredStoreCycles / (tile.vectors * tile.vectors));
+}
+
+// Src and dst of a tile whose lanes span groups: one row of src is new to L1 for each row of dst
+// and stride.
+double group_bytes(const NestShape& shape, const Schedule& schedule, const Tile& tile) {
+  return tile.pixels * tile.vectors * 4.0 * schedule.lanes *
+         (1 + static_cast<double>(shape.strides.w) * static_cast<double>(shape.strides.h));
 }
 
 double tile_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                    const Tile& tile) {
+  const double outputs = tile.pixels * tile.vectors;
+  const double tap_rows =
+      schedule.unroll >= Unroll::kTaps ? 0 : static_cast<double>(shape.kernel.d * shape.kernel.h);
+  const double rest = kTileOverhead + tap_rows * kTapRowOverhead +
+                      outputs * store_cycles(shape, target, schedule, tile);
   // Taps outside the image are few; they are counted as if they were computed.
-  const auto cycles = lanes_span_groups(schedule.algorithm)      ? grouped_cycles
-                      : schedule.algorithm == Algorithm::kPlanar ? planar_cycles
-                                                                 : direct_cycles;
-  const double products = cycles(shape, target, schedule, tile);
-  const double dst_bytes = 4.0 * static_cast<double>(shape.n * shape.groups) *
-                           static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
-  const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
-                         tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
-  double store = kStoreCycles;
-  if (scattered)
-    store += lanes_span_groups(schedule.algorithm)
-                 ? kScatteredGroupStoreCycles
-                 : kScatteredStoreCycles / (tile.vectors * tile.vectors);
   if (schedule.algorithm == Algorithm::kPlanar)
-    store = 2 * kStoreCycles / schedule.lanes;
-  else if (shape.dst.c != 1)
-    store = kTransposedStoreCycles;
-  return kTileOverhead + static_cast<double>(shape.kernel.d * shape.kernel.h) * kTapRowOverhead +
-         products + tile.pixels * tile.vectors * store;
+    return planar_cycles(shape, target, schedule, tile) + rest;
+  if (!lanes_span_groups(schedule.algorithm))
+    return direct_cycles(shape, target, schedule, tile) + rest;
+  const double products = schedule.algorithm == Algorithm::kRotated
+                              ? rotated_cycles(shape, target, schedule, tile)
+                              : grouped_cycles(shape, target, schedule, tile);
+  const double bytes = group_bytes(shape, schedule, tile);
+  if (schedule.order == LoopOrder::kOcInner)
+    return std::max(products + rest,
+                    bytes / kMemoryBytesPerCycle + outputs * tile.pixels * kStreamCycles);
+  return std::max(products,
+                  bytes / (tile.vectors > 1 ? kWideBytesPerCycle : kNarrowBytesPerCycle)) +
+         rest;
 }
 
 // A byte of weights that is read again, against one of src: they come as one long stream.
@@ -134,11 +172,23 @@ double bytes_of(int64_t elements) { return 4.0 * static_cast<double>(elements); 
 
 }  // namespace
 
-int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_steps) {
+int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_taps,
+                    int64_t ic_per_group) {
   const bool many = target.vector_registers >= 32;
+  if (algorithm == Algorithm::kRotated) {
+    // Sums of every pixel, vector and rotation; a source each but for the rotation; weights, as
+    // many as pay.
+    const int64_t registers = many ? 31 : target.has_fma ? 15 : 14;
+    const auto needed = [&](int64_t pixels) {
+      return pixels * vectors * (ic_per_group + 1) + std::min(pixels, ic_per_group);
+    };
+    int pixels = 0;
+    while (needed(pixels + 1) <= registers) ++pixels;
+    return pixels;
+  }
   if (lanes_span_groups(algorithm)) {
     // Accumulators, the weights of a row of taps as long as they fit, and a few for the sources.
-    const int64_t weights = std::min<int64_t>(row_steps, many ? 12 : 7);
+    const int64_t weights = std::min<int64_t>(row_taps * ic_per_group, many ? 12 : 7);
     const int64_t free = (many ? 28 : 14) - vectors * weights;
     // Columns spread over groups come and go in numbers; depthwise ones are one load each.
     constexpr int kDepthwise[] = {14, 6, 4};  // 32 registers; 16; 16 without FMA

@@ -13,9 +13,10 @@ namespace convgen::codegen {
 inline constexpr int kMaxTileVectors = 6;
 
 // The largest tile whose accumulators stay in registers beside its operands, without a spill in
-// the emitted asm (tests/codegen/spill_test.cpp compiles every one). Where lanes span groups, the
-// weights of a row of row_steps taps x channels are operands too. 0: none with so many vectors.
-int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_steps = 3);
+// the emitted asm (tests/codegen/spill_test.cpp compiles every one). Where lanes span groups, it
+// depends on the taps of a row and the input channels of a group. 0: none with so many vectors.
+int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_taps = 3,
+                    int64_t ic_per_group = 1);
 
 // The same for a planar tile of so many runs of pixels: its most channels.
 inline constexpr int kMaxPlanarRuns = 4;

@@ -4,6 +4,7 @@
 #include "codegen/emit_direct.h"
 #include "codegen/emit_grouped.h"
 #include "codegen/emit_planar.h"
+#include "codegen/emit_rotated.h"
 #include "codegen/kernel_abi.h"
 #include "codegen/loop_nest.h"
 
@@ -61,6 +62,8 @@ std::unique_ptr<TapEmitter> make_tap_emitter(KernelBuilder& b, const Schedule& s
     case Algorithm::kDepthwise:
     case Algorithm::kGrouped:
       return std::make_unique<GroupedTapEmitter>(b, schedule, shape);
+    case Algorithm::kRotated:
+      return std::make_unique<RotatedTapEmitter>(b, schedule, shape);
     case Algorithm::kPlanar:
       return std::make_unique<PlanarTapEmitter>(b, schedule, shape);
   }

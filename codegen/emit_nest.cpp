@@ -19,11 +19,24 @@ struct BlockSite {
   llvm::Value* dst;      // offset of image and channel in dst, in floats
 };
 
-struct RowSite {
-  BlockSite block;
+// The first output of a tile within its image. number: how many of the task's tiles come before,
+// known where weights are prefetched.
+struct PixelSite {
   llvm::Value* od;
   llvm::Value* oh;
-  llvm::Value* tiles_before;  // tiles of the task done with this block, less the row's first
+  llvm::Value* ow;
+  llvm::Value* number;
+  const RowSegment* segment;
+};
+
+// Rows and tiles of a task.
+struct TaskRange {
+  llvm::Value* od;
+  llvm::Value* oh_begin;
+  llvm::Value* oh_end;
+  llvm::Value* tile_begin;
+  llvm::Value* tile_end;
+  int64_t tiles;  // of a row, in a full task
 };
 
 class NestEmitter {
@@ -46,11 +59,13 @@ class NestEmitter {
   void emit_oc_blocks(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
                       llvm::function_ref<void(const BlockSite&)> body);
   BlockSite block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block, bool tail);
-  void emit_row(const RowSite& row, llvm::Value* tile_begin, llvm::Value* tile_end);
-  void emit_tile(const RowSite& row, llvm::Value* tile, size_t segment, int64_t tiles_before);
-  void emit_segment_tile(const RowSite& row, const RowSegment& segment, llvm::Value* tile,
-                         llvm::Value* ow);
-  llvm::Value* prefetch_origin(const RowSite& row, llvm::Value* tile);
+  TaskRange task_range(llvm::Value* od, llvm::Value* oh_block, llvm::Value* tile_block);
+  void emit_pixels(const TaskRange& range, llvm::function_ref<void(const PixelSite&)> body);
+  llvm::Value* tile_number(const TaskRange& range, llvm::Value* oh, llvm::Value* tile);
+  void emit_segments(PixelSite at, llvm::Value* tile, size_t segment, int64_t tiles_before,
+                     llvm::function_ref<void(const PixelSite&)> body);
+  void emit_tile(const BlockSite& block, const PixelSite& at);
+  llvm::Value* prefetch_origin(const BlockSite& block, const PixelSite& at);
 
   struct AxisTaps;
   AxisTaps axis_taps(int axis, llvm::Value* out_index);
@@ -88,23 +103,31 @@ void NestEmitter::emit_task(llvm::Value* task) {
   llvm::Value* g = take_factor(b_, rest, shape_.groups);
   llvm::Value* n = shape_.n == 1 ? b_.index(0) : rest;
 
-  const int64_t rows = schedule_.rows_per_task;
-  const int64_t tiles = schedule_.tiles_per_task == 0 ? shape_.row_tiles : schedule_.tiles_per_task;
-  llvm::Value* oh_begin = b_.scale_index(oh_block, rows);
-  llvm::Value* oh_end =
-      b_.min_index(b_.add_index(oh_begin, b_.index(rows)), b_.index(shape_.out.h));
-  llvm::Value* tile_begin = b_.scale_index(tile_block, tiles);
-  llvm::Value* tile_end =
-      b_.min_index(b_.add_index(tile_begin, b_.index(tiles)), b_.index(shape_.row_tiles));
+  const TaskRange range = task_range(od, oh_block, tile_block);
+  if (schedule_.order == LoopOrder::kOcInner) {
+    emit_pixels(range, [&](const PixelSite& at) {
+      emit_oc_blocks(n, g, nullptr, [&](const BlockSite& block) { emit_tile(block, at); });
+    });
+    return;
+  }
   emit_oc_blocks(n, g, oc_block, [&](const BlockSite& block) {
-    emit_for(
-        b_, {oh_begin, oh_end, 1, unrolls(Unroll::kFull)}, "oh", {}, [&](llvm::Value* oh, Values) {
-          llvm::Value* rows_before = b_.CreateSub(oh, oh_begin);
-          llvm::Value* tiles_before = b_.CreateSub(b_.scale_index(rows_before, tiles), tile_begin);
-          emit_row({block, od, oh, tiles_before}, tile_begin, tile_end);
-          return Values();
-        });
+    emit_pixels(range, [&](const PixelSite& at) { emit_tile(block, at); });
   });
+}
+
+TaskRange NestEmitter::task_range(llvm::Value* od, llvm::Value* oh_block, llvm::Value* tile_block) {
+  const auto end_of = [&](llvm::Value* begin, int64_t count, int64_t all) {
+    return b_.min_index(b_.add_index(begin, b_.index(count)), b_.index(all));
+  };
+  const int64_t rows = schedule_.rows_per_task;
+  TaskRange range;
+  range.od = od;
+  range.tiles = schedule_.tiles_per_task == 0 ? shape_.row_tiles : schedule_.tiles_per_task;
+  range.oh_begin = b_.scale_index(oh_block, rows);
+  range.oh_end = end_of(range.oh_begin, rows, shape_.out.h);
+  range.tile_begin = b_.scale_index(tile_block, range.tiles);
+  range.tile_end = end_of(range.tile_begin, range.tiles, shape_.row_tiles);
+  return range;
 }
 
 // Full blocks are a loop or the task's own block; the narrower last one has code of its own.
@@ -154,22 +177,37 @@ BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* o
   return site;
 }
 
-void NestEmitter::emit_row(const RowSite& row, llvm::Value* tile_begin, llvm::Value* tile_end) {
-  emit_for(b_, {tile_begin, tile_end, 1, unrolls(Unroll::kFull)}, "tile", {},
-           [&](llvm::Value* tile, Values) {
-             emit_tile(row, tile, 0, 0);
-             return Values();
-           });
+// The tiles of a task, row by row.
+void NestEmitter::emit_pixels(const TaskRange& range,
+                              llvm::function_ref<void(const PixelSite&)> body) {
+  const bool unroll = unrolls(Unroll::kFull);
+  emit_for(b_, {range.oh_begin, range.oh_end, 1, unroll}, "oh", {}, [&](llvm::Value* oh, Values) {
+    return emit_for(b_, {range.tile_begin, range.tile_end, 1, unroll}, "tile", {},
+                    [&](llvm::Value* tile, Values) {
+                      PixelSite at{range.od, oh, nullptr, nullptr, nullptr};
+                      if (schedule_.prefetch != 0) at.number = tile_number(range, oh, tile);
+                      emit_segments(at, tile, 0, 0, body);
+                      return Values();
+                    });
+  });
+}
+
+llvm::Value* NestEmitter::tile_number(const TaskRange& range, llvm::Value* oh, llvm::Value* tile) {
+  llvm::Value* rows_before = b_.CreateSub(oh, range.oh_begin);
+  llvm::Value* tiles_before = b_.scale_index(rows_before, range.tiles);
+  return b_.add_index(tiles_before, b_.CreateSub(tile, range.tile_begin));
 }
 
 // A chain of branches over the segments of the row: tile number -> segment.
-void NestEmitter::emit_tile(const RowSite& row, llvm::Value* tile, size_t segment,
-                            int64_t tiles_before) {
+void NestEmitter::emit_segments(PixelSite at, llvm::Value* tile, size_t segment,
+                                int64_t tiles_before,
+                                llvm::function_ref<void(const PixelSite&)> body) {
   const RowSegment& here = plan_[segment];
   const auto emit_here = [&](Values) {
     llvm::Value* number = b_.CreateSub(tile, b_.index(tiles_before));
-    emit_segment_tile(row, here, tile,
-                      b_.add_index(b_.scale_index(number, here.pixels), b_.index(here.first_ow)));
+    at.ow = b_.add_index(b_.scale_index(number, here.pixels), b_.index(here.first_ow));
+    at.segment = &here;
+    body(at);
     return Values();
   };
   if (segment + 1 == plan_.size()) {
@@ -177,40 +215,39 @@ void NestEmitter::emit_tile(const RowSite& row, llvm::Value* tile, size_t segmen
     return;
   }
   const int64_t tiles_after = tiles_before + here.tiles;
-  emit_if(b_, b_.CreateICmpSLT(tile, b_.index(tiles_after)), "segment", {}, emit_here,
-          [&](Values) { return emit_tile(row, tile, segment + 1, tiles_after), Values(); });
+  emit_if(b_, b_.CreateICmpSLT(tile, b_.index(tiles_after)), "segment", {}, emit_here, [&](Values) {
+    return emit_segments(at, tile, segment + 1, tiles_after, body), Values();
+  });
 }
 
 // Each tile of a block fetches its share of the block behind: lines that would otherwise come from
 // beyond L2 all at once, when the next block's first tile waits for them.
-llvm::Value* NestEmitter::prefetch_origin(const RowSite& row, llvm::Value* tile) {
+llvm::Value* NestEmitter::prefetch_origin(const BlockSite& block, const PixelSite& at) {
   if (schedule_.prefetch == 0) return nullptr;
-  llvm::Value* next = b_.at(row.block.weights, layout_.oc_block * layout_.steps);
-  llvm::Value* number = b_.add_index(row.tiles_before, tile);
-  return b_.at(next, b_.scale_index(number, shape_.kernel.product() *
-                                                prefetch_floats_per_tap(schedule_, shape_)));
+  llvm::Value* next = b_.at(block.weights, layout_.oc_block * layout_.steps);
+  return b_.at(next, b_.scale_index(at.number, shape_.kernel.product() *
+                                                   prefetch_floats_per_tap(schedule_, shape_)));
 }
 
-void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segment,
-                                    llvm::Value* tile, llvm::Value* ow) {
-  const BlockSite& block = row.block;
-  Values acc(schedule_.accumulators(segment.pixels, block.vectors), b_.zero());
+void NestEmitter::emit_tile(const BlockSite& block, const PixelSite& at) {
+  const RowSegment& segment = *at.segment;
+  Values acc(schedule_.accumulators(segment.pixels, block.vectors) * shape_.rotations, b_.zero());
   // Input position of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
   const auto in_position = [&](llvm::Value* out_index, int axis) {
     return b_.CreateSub(b_.scale_index(out_index, shape_.strides[axis]),
                         b_.index(shape_.pads_begin[axis]));
   };
   llvm::Value* origin = b_.at(
-      block.src, b_.add_index(b_.add_index(b_.scale_index(in_position(row.od, 0), shape_.src.d),
-                                           b_.scale_index(in_position(row.oh, 1), shape_.src.h)),
-                              b_.scale_index(in_position(ow, 2), shape_.src.w)));
-  llvm::Value* prefetch = prefetch_origin(row, tile);
+      block.src, b_.add_index(b_.add_index(b_.scale_index(in_position(at.od, 0), shape_.src.d),
+                                           b_.scale_index(in_position(at.oh, 1), shape_.src.h)),
+                              b_.scale_index(in_position(at.ow, 2), shape_.src.w)));
+  llvm::Value* prefetch = prefetch_origin(block, at);
   const int64_t prefetch_row = shape_.kernel.w * prefetch_floats_per_tap(schedule_, shape_);
   const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.channel_lanes();
 
-  acc = emit_axis(0, row.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
+  acc = emit_axis(0, at.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
     return emit_axis(
-        1, row.oh, "kh", at_kd, [&](llvm::Value* kh, llvm::Value* kh_inside, Values at_kh) {
+        1, at.oh, "kh", at_kd, [&](llvm::Value* kh, llvm::Value* kh_inside, Values at_kh) {
           TileSite site{segment.pixels, block.vectors, block.last_lanes};
           site.src_row =
               b_.at(origin, b_.add_index(b_.scale_index(kd, shape_.dilations.d * shape_.src.d),
@@ -219,12 +256,13 @@ void NestEmitter::emit_segment_tile(const RowSite& row, const RowSegment& segmen
           site.weights_row = b_.at(block.weights, b_.scale_index(tap_row, kw_row));
           if (prefetch != nullptr)
             site.prefetch_row = b_.at(prefetch, b_.scale_index(tap_row, prefetch_row));
-          return emit_row_spans(site, segment, ow, b_.CreateAnd(kd_inside, kh_inside), at_kh);
+          return emit_row_spans(site, segment, at.ow, b_.CreateAnd(kd_inside, kh_inside), at_kh);
         });
   });
   llvm::Value* dst = b_.add_index(
-      b_.add_index(block.dst, b_.scale_index(row.od, shape_.dst.d)),
-      b_.add_index(b_.scale_index(row.oh, shape_.dst.h), b_.scale_index(ow, shape_.dst.w)));
+      b_.add_index(block.dst, b_.scale_index(at.od, shape_.dst.d)),
+      b_.add_index(b_.scale_index(at.oh, shape_.dst.h), b_.scale_index(at.ow, shape_.dst.w)));
+  acc = taps_.finish({segment.pixels, block.vectors, block.last_lanes}, acc);
   epilogue_.emit({segment.pixels, block.vectors, block.last_lanes, block.channel, dst}, acc);
 }
 

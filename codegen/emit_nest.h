@@ -35,6 +35,8 @@ class TapEmitter {
   // Adds the products of `row` to the accumulators, acc[pixel * vectors + vector], in the order
   // kw, then ic: the summation order of the numerics' `strict`.
   virtual Values emit_taps(const TileSite& site, const TapRow& row, Values acc) = 0;
+  // All taps are summed: one vector for each vector of outputs, acc[pixel * vectors + vector].
+  virtual Values finish(const TileSite&, Values acc) { return acc; }
 };
 
 // The arguments of the emitted function.

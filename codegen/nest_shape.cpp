@@ -68,6 +68,11 @@ bool can_run_grouped(const ir::Conv& conv, int lanes) {
          conv.src_layout == ActivationLayout::kChannelsLast;
 }
 
+bool can_run_rotated(const ir::Conv& conv, int lanes) {
+  return conv.accuracy == ir::Accuracy::kNormal && can_run_grouped(conv, lanes) &&
+         conv.ic_per_group() == conv.oc_per_group();
+}
+
 bool can_run_planar(const ir::Conv& conv) {
   return conv.src_layout == ActivationLayout::kChannelsFirst &&
          conv.dst_layout == ActivationLayout::kChannelsFirst && conv.strides.w == 1;
@@ -81,6 +86,7 @@ NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
   shape.ic = conv.ic_per_group();
   shape.oc = spans ? conv.oc : conv.oc_per_group();
   shape.oc_per_group = conv.oc_per_group();
+  if (schedule.algorithm == Algorithm::kRotated) shape.rotations = shape.ic;
   shape.in = conv.in;
   shape.out = conv.out;
   shape.kernel = conv.kernel;

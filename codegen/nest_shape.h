@@ -21,6 +21,7 @@ struct NestShape {
   int64_t ic = 0;            // per group
   int64_t oc = 0;            // per group of the nest: all channels where lanes span groups
   int64_t oc_per_group = 0;  // of the convolution
+  int64_t rotations = 1;     // sums kept for each vector of outputs until a tile is finished
   ir::Extent3 in, out, kernel, strides, dilations, pads_begin;
   ActivationStrides src, dst;
   float pad_value = 0;
@@ -53,6 +54,10 @@ bool can_run_depthwise(const ir::Conv& conv);
 
 // True where whole groups fill a vector of `lanes` outputs, and their sources fit one vector.
 bool can_run_grouped(const ir::Conv& conv, int lanes);
+
+// True where groups have as many outputs as inputs, whole groups fill a vector, and the order of a
+// sum is free.
+bool can_run_rotated(const ir::Conv& conv, int lanes);
 
 // True where neighbouring outputs of a row see neighbouring sources, in both tensors.
 bool can_run_planar(const ir::Conv& conv);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace convgen::codegen {
 namespace {
@@ -35,9 +36,11 @@ PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
   layout.oc_block = schedule.oc_block();
   layout.lanes = schedule.channel_lanes();
   layout.steps = conv.terms();
-  layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", spans ? "grouped" : "direct",
-                           schedule.channel_lanes(), schedule.tile_vectors, layout.groups, conv.oc,
-                           conv.kernel.d, conv.kernel.h, conv.kernel.w, conv.ic_per_group());
+  layout.rotated = schedule.algorithm == Algorithm::kRotated;
+  const char* order = layout.rotated ? "rotated" : spans ? "grouped" : "direct";
+  layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", order, schedule.channel_lanes(),
+                           schedule.tile_vectors, layout.groups, conv.oc, conv.kernel.d,
+                           conv.kernel.h, conv.kernel.w, conv.ic_per_group());
   return layout;
 }
 
@@ -45,14 +48,23 @@ void pack_weights(const ir::Conv& conv, const PackedLayout& layout, const float*
                   float* packed) {
   const WeightsStrides strides = strides_of(conv);
   const int64_t ic = conv.ic_per_group();
+  // The weight of lane c in a row: from which input channel, to which output of the block.
+  const auto source_of = [&](int64_t c, int64_t step) {
+    if (!layout.rotated) return std::pair(step % ic, c);
+    const int64_t j = c % ic;
+    return std::pair(j, c - j + (j + step) % ic);
+  };
   for (int64_t g = 0; g < layout.groups; ++g) {
     for (int64_t first = 0; first < layout.oc_per_group; first += layout.oc_block) {
       const int64_t real = std::min(layout.oc_block, layout.oc_per_group - first);
       const int64_t width = (real + layout.lanes - 1) / layout.lanes * layout.lanes;
       const float* block = weights + (g * layout.oc_per_group + first) * strides.oc;
       for (int64_t step = 0; step < layout.steps; ++step, packed += width) {
-        const float* row = block + step / ic * strides.tap + step % ic * strides.ic;
-        for (int64_t c = 0; c < real; ++c) packed[c] = row[c * strides.oc];
+        const float* row = block + step / ic * strides.tap;
+        for (int64_t c = 0; c < real; ++c) {
+          const auto [i, o] = source_of(c, step);
+          packed[c] = row[i * strides.ic + o * strides.oc];
+        }
         std::fill(packed + real, packed + width, 0.0f);
       }
     }

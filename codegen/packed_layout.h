@@ -13,13 +13,15 @@ namespace convgen::codegen {
 
 // Packed weights are [group][block of oc][kd][kh][kw][ic per group][lanes x vectors]; the last
 // block of a group holds just the vectors it needs. Where lanes span groups, the output channels of
-// all groups are those of a single one.
+// all groups are those of a single one. Where sums are rotated (emit_rotated.h), row (tap, r)
+// holds, in the lane of channel j of a group of C, the weight from input j to output (j + r) mod C.
 struct PackedLayout {
   int64_t groups = 1;
   int64_t oc_per_group = 0;  // real output channels in a group
   int64_t oc_block = 0;      // channels in a full block
   int64_t lanes = 0;
   int64_t steps = 0;  // taps x ic per group: rows of a block
+  bool rotated = false;
 
   int64_t full_blocks() const { return oc_per_group / oc_block; }
   // Channels of the last block, rounded up to whole vectors; 0 where all blocks are full.

@@ -24,9 +24,11 @@ struct Word {
 constexpr Word<Algorithm> kAlgorithms[] = {{Algorithm::kDirect, "direct"},
                                            {Algorithm::kDepthwise, "depthwise"},
                                            {Algorithm::kGrouped, "grouped"},
+                                           {Algorithm::kRotated, "rotated"},
                                            {Algorithm::kPlanar, "planar"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
-                                       {LoopOrder::kPixelOuter, "pixel_outer"}};
+                                       {LoopOrder::kPixelOuter, "pixel_outer"},
+                                       {LoopOrder::kOcInner, "oc_inner"}};
 constexpr Word<Unroll> kUnrolls[] = {{Unroll::kTile, "tile"},
                                      {Unroll::kRow, "row"},
                                      {Unroll::kTaps, "taps"},
@@ -171,6 +173,11 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
     return bad_word("algorithm", "grouped",
                     fmt::format("groups of few channels, channels last: a power of two of outputs "
                                 "that divides {} lanes, and no more inputs",
+                                s.lanes));
+  if (s.algorithm == Algorithm::kRotated && !can_run_rotated(conv, s.lanes))
+    return bad_word("algorithm", "rotated",
+                    fmt::format("groups of few channels, channels last: as many outputs as inputs, "
+                                "a power of two that divides {} lanes, and accuracy=normal",
                                 s.lanes));
   return Status();
 }

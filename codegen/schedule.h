@@ -17,18 +17,22 @@ namespace convgen::codegen {
 enum class Algorithm {
   kDirect,     // a tile of output channels x pixels, src broadcast, weights as vectors
   kDepthwise,  // one channel a lane: src and weights as vectors
-  kGrouped,    // several groups of few channels in one vector
+  kGrouped,    // several groups of few channels in one vector, sources permuted
+  kRotated,    // the same with square groups: sums permuted, once a tile
   kPlanar,     // lanes are pixels of a row, weights broadcast: both tensors channels first
 };
 
 // True where a vector of outputs spans groups, so that the nest sees one group with all channels.
 constexpr bool lanes_span_groups(Algorithm algorithm) {
-  return algorithm == Algorithm::kDepthwise || algorithm == Algorithm::kGrouped;
+  return algorithm == Algorithm::kDepthwise || algorithm == Algorithm::kGrouped ||
+         algorithm == Algorithm::kRotated;
 }
 
-// Which loop is outside. kOcOuter reads the weights once and src once per block of output
-// channels; kPixelOuter reads src once and the weights once per task.
-enum class LoopOrder { kOcOuter, kPixelOuter };
+// Where the loop over blocks of output channels stands. kOcOuter: around all pixels, so weights are
+// read once and src once a block. kPixelOuter: in a task, around its pixels; src is read once and
+// the weights once a task. kOcInner: in a tile, so that src and dst pass once, in the order they
+// lie in memory; the weights stay in cache.
+enum class LoopOrder { kOcOuter, kPixelOuter, kOcInner };
 
 // What is unrolled beside the register tile, which always is.
 enum class Unroll {

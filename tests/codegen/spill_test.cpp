@@ -169,10 +169,10 @@ class Spill : public ::testing::TestWithParam<TileFamily> {
   // The largest tile for a filter of this width.
   int max_pixels(int kernel) const {
     const TileFamily& family = GetParam();
-    const int row_steps = kernel * (family.algorithm == Algorithm::kGrouped ? 2 : 1);
+    const int ic = family.algorithm == Algorithm::kGrouped ? 2 : 1;
     const Target target = target_of(family.target);
     if (family.algorithm == Algorithm::kPlanar) return max_planar_channels(target, family.vectors);
-    return max_tile_pixels(target, family.algorithm, family.vectors, row_steps);
+    return max_tile_pixels(target, family.algorithm, family.vectors, kernel, ic);
   }
 };
 
