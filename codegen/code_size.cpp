@@ -47,6 +47,7 @@ class Estimator {
     if (full > 0) add_block(size, schedule_.tile_vectors, full);
     if (layout.tail_width() > 0)
       add_block(size, static_cast<int>(layout.tail_width() / layout.lanes), 1);
+    size.total += stage_ops();
     if (schedule_.unroll == Unroll::kFull) size.longest_block = size.total;
     return size;
   }
@@ -130,11 +131,13 @@ class Estimator {
   CodeSize epilogue_size(int pixels, int vectors) const {
     // Channels first: runs of pixels of each channel, after log2(lanes) shuffles a vector where the
     // tile has to be transposed.
+    if (lanes_are_pixels(schedule_.algorithm) && shape_.dst.w != 1)
+      return scattered_size(pixels, vectors);
     const bool rows = shape_.dst.c != 1;
     const double runs = std::ceil(static_cast<double>(pixels) / schedule_.lanes);
     const double stores = rows ? vectors * runs * schedule_.channel_lanes() : vectors * pixels;
     const double shuffles =
-        rows && schedule_.algorithm != Algorithm::kPlanar ? stores * std::log2(schedule_.lanes) : 0;
+        rows && !lanes_are_pixels(schedule_.algorithm) ? stores * std::log2(schedule_.lanes) : 0;
     double chain = 1;
     for (const ir::PostOp& op : conv_.post) chain += ops_of(op.kind);
     if (schedule_.epilogue == Epilogue::kInline || unrolls(Unroll::kFull)) {
@@ -144,6 +147,30 @@ class Estimator {
     const double per_item = rows ? runs : vectors;
     const double pass = std::min(chain, kMaxPassOps);
     return {shuffles + stores + per_item * chain, std::max(shuffles + stores, per_item * pass)};
+  }
+
+  // Pixels with other channels between them: every vector goes through a chain of its own, and is
+  // shuffled with those of all channels or stored lane by lane.
+  CodeSize scattered_size(int pixels, int channels) const {
+    double chain = 1;
+    for (const ir::PostOp& op : conv_.post) chain += ops_of(op.kind);
+    const double vectors = sums(pixels, channels);
+    const double shuffles = vectors * (channels == shape_.dst.w ? channels : 4 * schedule_.lanes);
+    const double operands = vectors * channels * (conv_.post.empty() ? 0 : 2);
+    const double total = shuffles + operands + vectors * chain;
+    if (schedule_.epilogue == Epilogue::kInline) return {total, total};
+    return {total + vectors, shuffles + operands + vectors * std::min(chain, kMaxPassOps)};
+  }
+
+  // A run of columns twice, the last one shorter: loads, shuffles, stores of `lanes` vectors at
+  // most. All runs of all rows where no loop is left.
+  double stage_ops() const {
+    if (!shape_.stage) return 0;
+    const double lanes = schedule_.lanes;
+    const double run = 2 * lanes * (2 + std::log2(lanes));
+    if (!unrolls(Unroll::kFull)) return 2 * run;
+    const double floats = stage_floats(conv_, schedule_);
+    return static_cast<double>(shape_.tasks()) * (run + floats / lanes * (2 + std::log2(lanes)));
   }
 
   const ir::Conv& conv_;

@@ -138,6 +138,10 @@ int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule) {
   return schedule.unroll == Unroll::kFull ? std::min<int64_t>(tasks, 1) : tasks;
 }
 
+size_t scratch_bytes(const ir::Conv& conv, const Schedule& schedule) {
+  return static_cast<size_t>(stage_floats(conv, schedule)) * sizeof(float);
+}
+
 std::string llvm_version() { return LLVM_VERSION_STRING; }
 
 }  // namespace convgen::codegen

@@ -46,6 +46,10 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops);
 // Pieces of work in the kernel's task range.
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule);
 
+// Bytes of scratch one call of the function needs, 64-byte aligned; calls side by side need one
+// each.
+size_t scratch_bytes(const ir::Conv& conv, const Schedule& schedule);
+
 // "19.1.7"
 std::string llvm_version();
 

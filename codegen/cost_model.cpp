@@ -24,8 +24,9 @@ constexpr double kStoreCycles = 1.5;   // post-ops and store of one vector
 constexpr double kScatteredStoreCycles = 56;
 // Tiles of groups do few products a store, and their src passes through L2 alike.
 constexpr double kScatteredGroupStoreCycles = 2;
-// Or where it is transposed on the way out: log2(16) shuffles and a store of part of a line.
-constexpr double kTransposedStoreCycles = 8;
+// Or where blocks of lanes x lanes are transposed on the way out, however few of their pixels are
+// real: log2(lanes) shuffles a vector and a store of part of a line.
+double transposed_store_cycles(int lanes) { return std::log2(lanes) + kStoreCycles; }
 
 // Where the blocks of channels follow each other in a tile, each of its pixels is a stream of its
 // own out of L2, and costs its neighbours so much (depthwise 56x56x144: 113 us at 2 pixels, 120 at
@@ -40,6 +41,9 @@ constexpr double kRotationCycles = 1;
 constexpr double kWeightsBytesPerCycle = 192;
 constexpr double kSrcBytesPerCycle = 20;
 constexpr double kPlaneBytesPerCycle = 40;
+// A planar step against the same FMAs of a direct one: 1x1 and 1D layers whose channels come first
+// reach 78 to 80 % of the rate where this model alone says 95.
+constexpr double kPlanarStep = 1.15;
 // Depthwise: one vector a pixel takes half of each pair of lines that is fetched together.
 constexpr double kNarrowBytesPerCycle = 16;
 constexpr double kWideBytesPerCycle = 32;
@@ -78,20 +82,46 @@ double direct_cycles(const NestShape& shape, const Target& target, const Schedul
          (weights_stay ? 0 : weights_bytes / kWeightsBytesPerCycle);
 }
 
-// A planar tile: runs of pixels x channels, src in long streams, weights broadcast.
+// Shuffles a vector of K that are interleaved or taken apart.
+double interleave_shuffles(double k) {
+  if (k <= 1) return 0;
+  return std::fmod(k, 2) == 0 ? 1 + interleave_shuffles(k / 2) : k - 1;
+}
+
+// What a tile's share of the stage costs, for all blocks of output channels: load, shuffles and
+// store of a vector, and rows that several tasks stage.
+double stage_cycles(const NestShape& shape, const Schedule& schedule, const Tile& tile) {
+  if (!shape.stage) return 0;
+  constexpr double kRowsOfTask = 16;
+  const double step = static_cast<double>(shape.stage->phases) *
+                      (shape.tensor.w == 1 ? 1 : static_cast<double>(shape.ic));
+  const double shuffles = step <= static_cast<double>(kMaxInterleave) ? interleave_shuffles(step)
+                                                                      : std::log2(schedule.lanes);
+  const double floats = tile.pixels * static_cast<double>(shape.ic) *
+                        static_cast<double>(shape.strides.w) *
+                        static_cast<double>(shape.strides.h) * static_cast<double>(shape.kernel.d) *
+                        (1 + static_cast<double>(shape.kernel.h - 1) / kRowsOfTask);
+  const double blocks = static_cast<double>(std::max<int64_t>(1, shape.oc_blocks));
+  return floats / schedule.lanes * (shuffles + 1) / blocks;
+}
+
+// A planar tile: runs of pixels x channels, src in long streams, weights broadcast. A run that
+// begins anywhere mostly lies in two lines, and takes two loads.
 double planar_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                      const Tile& tile) {
   const double rows = static_cast<double>(shape.kernel.d * shape.kernel.h);
   const double ic = static_cast<double>(shape.ic);
   const double steps = rows * static_cast<double>(shape.kernel.w) * ic;
-  const Tile vectors{std::ceil(tile.pixels / schedule.lanes), tile.vectors};
+  const double runs = std::ceil(tile.pixels / schedule.lanes);
+  const double step =
+      std::max(step_cycles(target, {runs, tile.vectors}), (2 * runs + tile.vectors) / kLoads);
   const double src_bytes = 4 * rows * row_pixels(shape, tile) * ic;
-  return steps * step_cycles(target, vectors) + src_bytes / kPlaneBytesPerCycle;
+  return std::max(steps * step * kPlanarStep, src_bytes / kPlaneBytesPerCycle) +
+         stage_cycles(shape, schedule, tile);
 }
 
 // Lanes that span groups: sources are vectors, permuted once for each channel of a group.
-double grouped_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
-                      const Tile& tile) {
+double grouped_cycles(const NestShape& shape, const Target& target, const Tile& tile) {
   const double rows = static_cast<double>(shape.kernel.d * shape.kernel.h);
   const double taps = static_cast<double>(shape.kernel.w);
   const double ic = static_cast<double>(shape.ic);
@@ -106,8 +136,7 @@ double grouped_cycles(const NestShape& shape, const Target& target, const Schedu
 }
 
 // Square groups whose sums are rotated at the end: no permute until then.
-double rotated_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
-                      const Tile& tile) {
+double rotated_cycles(const NestShape& shape, const Target& target, const Tile& tile) {
   const double taps = static_cast<double>(shape.kernel.product());
   const double channels = static_cast<double>(shape.rotations);
   const double outputs = tile.pixels * tile.vectors;
@@ -121,8 +150,13 @@ double rotated_cycles(const NestShape& shape, const Target& target, const Schedu
 // Post-ops and store of one vector of outputs.
 double store_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                     const Tile& tile) {
-  if (schedule.algorithm == Algorithm::kPlanar) return 2 * kStoreCycles / schedule.lanes;
-  if (shape.dst.c != 1) return kTransposedStoreCycles;
+  if (lanes_are_pixels(schedule.algorithm)) {
+    const double shuffles = shape.dst.w == 1 ? 0 : interleave_shuffles(tile.vectors);
+    return (2 * kStoreCycles + shuffles) / schedule.lanes;
+  }
+  if (shape.dst.c != 1)
+    return transposed_store_cycles(schedule.lanes) * std::ceil(tile.pixels / schedule.lanes) *
+           schedule.lanes / tile.pixels;
   const double dst_bytes = 4.0 * static_cast<double>(shape.n * shape.groups) *
                            static_cast<double>(shape.out.product()) * static_cast<double>(shape.oc);
   const bool scattered = dst_bytes > 0.5 * static_cast<double>(target.l2_bytes) &&
@@ -149,13 +183,13 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
   const double rest = kTileOverhead + tap_rows * kTapRowOverhead +
                       outputs * store_cycles(shape, target, schedule, tile);
   // Taps outside the image are few; they are counted as if they were computed.
-  if (schedule.algorithm == Algorithm::kPlanar)
+  if (lanes_are_pixels(schedule.algorithm))
     return planar_cycles(shape, target, schedule, tile) + rest;
   if (!lanes_span_groups(schedule.algorithm))
     return direct_cycles(shape, target, schedule, tile) + rest;
   const double products = schedule.algorithm == Algorithm::kRotated
-                              ? rotated_cycles(shape, target, schedule, tile)
-                              : grouped_cycles(shape, target, schedule, tile);
+                              ? rotated_cycles(shape, target, tile)
+                              : grouped_cycles(shape, target, tile);
   const double bytes = group_bytes(shape, schedule, tile);
   if (schedule.order == LoopOrder::kOcInner)
     return std::max(products + rest,

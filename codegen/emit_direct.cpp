@@ -13,11 +13,14 @@ bool DirectTapEmitter::taps_are_contiguous(const TapRow& row) const {
          shape_.src.w == shape_.ic;
 }
 
+llvm::Value* DirectTapEmitter::tap_offset(llvm::Value* kw) {
+  return b_.scale_index(kw, shape_.dilations.w * shape_.src.w);
+}
+
 DirectTapEmitter::Pointers DirectTapEmitter::pointers_at(const TileSite& site, llvm::Value* kw) {
-  const int64_t src_step = shape_.dilations.w * shape_.src.w;
   const int64_t weights_step = shape_.ic * site.vectors * schedule_.channel_lanes();
   Pointers at;
-  at.src = b_.at(site.src_row, b_.scale_index(kw, src_step));
+  at.src = b_.at(site.src_row, tap_offset(kw));
   at.weights = b_.at(site.weights_row, b_.scale_index(kw, weights_step));
   at.prefetch = site.prefetch_row == nullptr
                     ? nullptr

@@ -25,6 +25,8 @@ class DirectTapEmitter : public TapEmitter {
     llvm::Value* weights;
     llvm::Value* prefetch;  // null: none
   };
+  // How far tap kw of a row lies from TileSite::src_row, in floats.
+  virtual llvm::Value* tap_offset(llvm::Value* kw);
   // The products of one tap and channel `ic` behind `at`.
   virtual Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic,
                            Values acc);

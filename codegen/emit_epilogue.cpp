@@ -13,7 +13,9 @@ using ir::PostOpKind;
 
 void EpilogueEmitter::emit(const TileOutputs& outputs, const Values& acc) {
   // One output pixel makes the channels neighbours in either layout.
-  if (dst_.c == 1 && schedule_.algorithm != Algorithm::kPlanar)
+  if (lanes_are_pixels(schedule_.algorithm) && dst_.w == outputs.vectors && dst_.w != 1)
+    return emit_interleaved(outputs, acc);
+  if (dst_.c == 1 && !lanes_are_pixels(schedule_.algorithm))
     return emit_channels_last(outputs, acc);
   emit_channels_first(outputs, acc);
 }
@@ -58,7 +60,7 @@ EpilogueEmitter::Operands EpilogueEmitter::load_pixel_operands(const TileOutputs
 // other tiles become by transposing.
 Values EpilogueEmitter::rows_of_channels(const TileOutputs& outputs, const Values& acc, int runs) {
   const int lanes = schedule_.lanes;
-  if (schedule_.algorithm == Algorithm::kPlanar) {
+  if (lanes_are_pixels(schedule_.algorithm)) {
     Values rows(acc.size());
     for (int c = 0; c < outputs.vectors; ++c)
       for (int run = 0; run < runs; ++run) rows[c * runs + run] = acc[run * outputs.vectors + c];
@@ -86,9 +88,49 @@ void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Valu
     const int pixels = std::min(lanes, outputs.pixels - run * lanes);
     llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(channel, dst_.c));
     return VectorSite{load_pixel_operands(outputs, channel, pixels),
-                      b_.add_index(offset, b_.index(int64_t{run} * lanes))};
+                      b_.add_index(offset, b_.index(run * lanes * dst_.w))};
   };
   emit_vectors(rows, channels, runs, "channel", site);
+}
+
+// Runs of pixels of all channels -> vectors as they lie in dst, with the channels between.
+void EpilogueEmitter::emit_interleaved(const TileOutputs& outputs, const Values& acc) {
+  const int64_t channels = outputs.vectors;
+  const int64_t lanes = schedule_.lanes;
+  Values vectors;
+  for (int64_t run = 0; run * lanes < outputs.pixels; ++run)
+    vectors.append(
+        b_.interleave(Values(acc.begin() + run * channels, acc.begin() + (run + 1) * channels)));
+  const int64_t floats = outputs.pixels * channels;
+  vectors.resize((floats + lanes - 1) / lanes);
+  const auto site = [&](llvm::Value*, int64_t k) {
+    const int64_t count = std::min<int64_t>(lanes, floats - k * lanes);
+    return VectorSite{load_interleaved_operands(channels, k * lanes, static_cast<int>(count)),
+                      b_.add_index(outputs.dst, b_.index(k * lanes)), true};
+  };
+  emit_vectors(vectors, 1, static_cast<int>(vectors.size()), "vector", site);
+}
+
+// Bias and scale of floats [first, first + lanes) of a pixel and those behind it.
+EpilogueEmitter::Operands EpilogueEmitter::load_interleaved_operands(int64_t channels,
+                                                                     int64_t first, int lanes) {
+  const auto spread = [&](llvm::Value* tensor, const char* name) {
+    llvm::Value* vector = llvm::PoisonValue::get(b_.vector_type());
+    for (int64_t c = 0; c < channels; ++c) {
+      llvm::Value* value = b_.load_splat(b_.at(tensor, c), name);
+      llvm::SmallVector<int, 16> from;
+      for (int64_t lane = 0; lane < schedule_.lanes; ++lane)
+        from.push_back(
+            static_cast<int>((first + lane) % channels == c ? schedule_.lanes + lane : lane));
+      vector = b_.CreateShuffleVector(vector, value, from);
+    }
+    return vector;
+  };
+  Operands operands;
+  operands.lanes = lanes;
+  if (conv_.uses(PostOpKind::kBias)) operands.bias = spread(pointers_.bias, "bias");
+  if (conv_.uses(PostOpKind::kScale)) operands.scale = spread(pointers_.scale, "scale");
+  return operands;
 }
 
 // vectors[item * per_item + k] through the chain into dst, for items [0, items).
@@ -137,15 +179,23 @@ llvm::Value* EpilogueEmitter::apply_chain(std::span<const PostOp> chain, llvm::V
                                           const VectorSite& site) {
   llvm::Value* add = nullptr;
   for (const PostOp& op : chain) {
-    if (op.kind == PostOpKind::kAdd && add == nullptr)
-      add = b_.load_lanes(b_.at(pointers_.add, site.offset), site.operands.lanes);
+    if (op.kind == PostOpKind::kAdd && add == nullptr) add = load(site);
     x = apply(op, x, site.operands, add);
   }
   return x;
 }
 
+// Neighbours in dst, but for lanes that are pixels with channels of other tiles between them.
+int64_t EpilogueEmitter::lane_step(const VectorSite& site) const {
+  return lanes_are_pixels(schedule_.algorithm) && !site.interleaved ? dst_.w : 1;
+}
+
+llvm::Value* EpilogueEmitter::load(const VectorSite& site) {
+  return b_.load_strided(b_.at(pointers_.add, site.offset), lane_step(site), site.operands.lanes);
+}
+
 void EpilogueEmitter::store(llvm::Value* x, const VectorSite& site) {
-  b_.store_lanes(x, b_.at(pointers_.dst, site.offset), site.operands.lanes);
+  b_.store_strided(x, b_.at(pointers_.dst, site.offset), lane_step(site), site.operands.lanes);
 }
 
 llvm::Value* EpilogueEmitter::apply(const PostOp& op, llvm::Value* x, const Operands& operands,

@@ -23,7 +23,8 @@ struct TileOutputs {
 
 // Every store is a run of neighbours in dst. Where the channels come last, that is an accumulator
 // as it is; where they come first, tiles of lanes x lanes are transposed in registers, after which
-// a vector holds pixels of one channel.
+// a vector holds pixels of one channel; where lanes are pixels and channels come last, the vectors
+// of all channels are interleaved.
 class EpilogueEmitter {
  public:
   EpilogueEmitter(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
@@ -46,10 +47,13 @@ class EpilogueEmitter {
   struct VectorSite {
     Operands operands;
     llvm::Value* offset;
+    bool interleaved = false;
   };
   using SiteOf = llvm::function_ref<VectorSite(llvm::Value* item, int k)>;
 
   void emit_channels_last(const TileOutputs& outputs, const Values& acc);
+  void emit_interleaved(const TileOutputs& outputs, const Values& acc);
+  Operands load_interleaved_operands(int64_t channels, int64_t first, int lanes);
   Values rows_of_channels(const TileOutputs& outputs, const Values& acc, int runs);
   void emit_channels_first(const TileOutputs& outputs, const Values& acc);
   OperandsList load_channel_operands(const TileOutputs& outputs);
@@ -59,6 +63,8 @@ class EpilogueEmitter {
                     SiteOf site);
   llvm::Value* apply_chain(std::span<const ir::PostOp> chain, llvm::Value* x,
                            const VectorSite& site);
+  int64_t lane_step(const VectorSite& site) const;
+  llvm::Value* load(const VectorSite& site);
   void store(llvm::Value* x, const VectorSite& site);
   llvm::Value* apply(const ir::PostOp& op, llvm::Value* x, const Operands& operands,
                      llvm::Value* add);

@@ -51,7 +51,8 @@ KernelPointers load_pointers(KernelBuilder& b, llvm::Value* args) {
           load_pointer(b, args, offsetof(KernelArgs, bias), "bias"),
           load_pointer(b, args, offsetof(KernelArgs, add), "add"),
           load_pointer(b, args, offsetof(KernelArgs, scale), "scale"),
-          load_pointer(b, args, offsetof(KernelArgs, dst), "dst")};
+          load_pointer(b, args, offsetof(KernelArgs, dst), "dst"),
+          load_pointer(b, args, offsetof(KernelArgs, scratch), "scratch")};
 }
 
 std::unique_ptr<TapEmitter> make_tap_emitter(KernelBuilder& b, const Schedule& schedule,
@@ -65,6 +66,7 @@ std::unique_ptr<TapEmitter> make_tap_emitter(KernelBuilder& b, const Schedule& s
     case Algorithm::kRotated:
       return std::make_unique<RotatedTapEmitter>(b, schedule, shape);
     case Algorithm::kPlanar:
+    case Algorithm::kStaged:
       return std::make_unique<PlanarTapEmitter>(b, schedule, shape);
   }
   return nullptr;

@@ -2,6 +2,7 @@
 #include "codegen/emit_nest.h"
 
 #include "codegen/emit_epilogue.h"
+#include "codegen/emit_stage.h"
 #include "codegen/loop_nest.h"
 #include "codegen/packed_layout.h"
 #include "codegen/row_plan.h"
@@ -24,6 +25,7 @@ struct BlockSite {
 struct PixelSite {
   llvm::Value* od;
   llvm::Value* oh;
+  llvm::Value* row;  // of the task
   llvm::Value* ow;
   llvm::Value* number;
   const RowSegment* segment;
@@ -59,12 +61,15 @@ class NestEmitter {
   void emit_oc_blocks(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
                       llvm::function_ref<void(const BlockSite&)> body);
   BlockSite block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block, bool tail);
+  llvm::Value* group_src(llvm::Value* n, llvm::Value* channel);
   TaskRange task_range(llvm::Value* od, llvm::Value* oh_block, llvm::Value* tile_block);
   void emit_pixels(const TaskRange& range, llvm::function_ref<void(const PixelSite&)> body);
-  llvm::Value* tile_number(const TaskRange& range, llvm::Value* oh, llvm::Value* tile);
+  llvm::Value* tile_number(const TaskRange& range, const PixelSite& at, llvm::Value* tile);
   void emit_segments(PixelSite at, llvm::Value* tile, size_t segment, int64_t tiles_before,
                      llvm::function_ref<void(const PixelSite&)> body);
   void emit_tile(const BlockSite& block, const PixelSite& at);
+  llvm::Value* tile_origin(const BlockSite& block, const PixelSite& at);
+  llvm::Value* staged_origin(const BlockSite& block, const PixelSite& at);
   llvm::Value* prefetch_origin(const BlockSite& block, const PixelSite& at);
 
   struct AxisTaps;
@@ -104,6 +109,9 @@ void NestEmitter::emit_task(llvm::Value* task) {
   llvm::Value* n = shape_.n == 1 ? b_.index(0) : rest;
 
   const TaskRange range = task_range(od, oh_block, tile_block);
+  if (shape_.stage)
+    emit_stage(b_, shape_, group_src(n, b_.scale_index(g, shape_.ic)), pointers_.scratch,
+               {od, range.oh_begin, range.oh_end, unrolls(Unroll::kFull)});
   if (schedule_.order == LoopOrder::kOcInner) {
     emit_pixels(range, [&](const PixelSite& at) {
       emit_oc_blocks(n, g, nullptr, [&](const BlockSite& block) { emit_tile(block, at); });
@@ -153,6 +161,11 @@ void NestEmitter::emit_oc_blocks(llvm::Value* n, llvm::Value* g, llvm::Value* oc
   }
 }
 
+llvm::Value* NestEmitter::group_src(llvm::Value* n, llvm::Value* channel) {
+  return b_.at(pointers_.src, b_.add_index(b_.scale_index(n, shape_.tensor.n),
+                                           b_.scale_index(channel, shape_.tensor.c)));
+}
+
 BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* oc_block,
                                   bool tail) {
   const int64_t width = tail ? layout_.tail_width() : layout_.oc_block;
@@ -167,8 +180,7 @@ BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* o
       lanes_span_groups(schedule_.algorithm)
           ? b_.scale_index(oc_block, layout_.oc_block / shape_.oc_per_group * shape_.ic)
           : b_.scale_index(g, shape_.ic);
-  site.src = b_.at(pointers_.src, b_.add_index(b_.scale_index(n, shape_.src.n),
-                                               b_.scale_index(src_channel, shape_.src.c)));
+  site.src = shape_.stage ? pointers_.scratch : group_src(n, src_channel);
   site.weights = b_.at(pointers_.weights,
                        b_.add_index(b_.scale_index(g, layout_.group_elements()),
                                     b_.scale_index(oc_block, layout_.oc_block * layout_.steps)));
@@ -184,17 +196,20 @@ void NestEmitter::emit_pixels(const TaskRange& range,
   emit_for(b_, {range.oh_begin, range.oh_end, 1, unroll}, "oh", {}, [&](llvm::Value* oh, Values) {
     return emit_for(b_, {range.tile_begin, range.tile_end, 1, unroll}, "tile", {},
                     [&](llvm::Value* tile, Values) {
-                      PixelSite at{range.od, oh, nullptr, nullptr, nullptr};
-                      if (schedule_.prefetch != 0) at.number = tile_number(range, oh, tile);
+                      PixelSite at{};
+                      at.od = range.od;
+                      at.oh = oh;
+                      at.row = b_.CreateSub(oh, range.oh_begin);
+                      if (schedule_.prefetch != 0) at.number = tile_number(range, at, tile);
                       emit_segments(at, tile, 0, 0, body);
                       return Values();
                     });
   });
 }
 
-llvm::Value* NestEmitter::tile_number(const TaskRange& range, llvm::Value* oh, llvm::Value* tile) {
-  llvm::Value* rows_before = b_.CreateSub(oh, range.oh_begin);
-  llvm::Value* tiles_before = b_.scale_index(rows_before, range.tiles);
+llvm::Value* NestEmitter::tile_number(const TaskRange& range, const PixelSite& at,
+                                      llvm::Value* tile) {
+  llvm::Value* tiles_before = b_.scale_index(at.row, range.tiles);
   return b_.add_index(tiles_before, b_.CreateSub(tile, range.tile_begin));
 }
 
@@ -229,18 +244,30 @@ llvm::Value* NestEmitter::prefetch_origin(const BlockSite& block, const PixelSit
                                                    prefetch_floats_per_tap(schedule_, shape_)));
 }
 
-void NestEmitter::emit_tile(const BlockSite& block, const PixelSite& at) {
-  const RowSegment& segment = *at.segment;
-  Values acc(schedule_.accumulators(segment.pixels, block.vectors) * shape_.rotations, b_.zero());
-  // Input position of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
+// Sources of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
+llvm::Value* NestEmitter::tile_origin(const BlockSite& block, const PixelSite& at) {
   const auto in_position = [&](llvm::Value* out_index, int axis) {
     return b_.CreateSub(b_.scale_index(out_index, shape_.strides[axis]),
                         b_.index(shape_.pads_begin[axis]));
   };
-  llvm::Value* origin = b_.at(
-      block.src, b_.add_index(b_.add_index(b_.scale_index(in_position(at.od, 0), shape_.src.d),
-                                           b_.scale_index(in_position(at.oh, 1), shape_.src.h)),
-                              b_.scale_index(in_position(at.ow, 2), shape_.src.w)));
+  return b_.at(block.src,
+               b_.add_index(b_.add_index(b_.scale_index(in_position(at.od, 0), shape_.src.d),
+                                         b_.scale_index(in_position(at.oh, 1), shape_.src.h)),
+                            b_.scale_index(in_position(at.ow, 2), shape_.src.w)));
+}
+
+// A stage begins with the first row the task sees, and its columns are outputs: taps know their
+// phase and how far they are from it.
+llvm::Value* NestEmitter::staged_origin(const BlockSite& block, const PixelSite& at) {
+  llvm::Value* row = b_.scale_index(at.row, shape_.strides.h * shape_.src.h);
+  return b_.at(block.src, b_.add_index(row, at.ow));
+}
+
+void NestEmitter::emit_tile(const BlockSite& block, const PixelSite& at) {
+  const RowSegment& segment = *at.segment;
+  Values acc(schedule_.accumulators(segment.pixels, block.vectors) * shape_.rotations, b_.zero());
+  llvm::Value* origin = shape_.stage ? staged_origin(block, at) : tile_origin(block, at);
+  const int64_t kd_step = shape_.stage ? shape_.src.d : shape_.dilations.d * shape_.src.d;
   llvm::Value* prefetch = prefetch_origin(block, at);
   const int64_t prefetch_row = shape_.kernel.w * prefetch_floats_per_tap(schedule_, shape_);
   const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.channel_lanes();
@@ -250,7 +277,7 @@ void NestEmitter::emit_tile(const BlockSite& block, const PixelSite& at) {
         1, at.oh, "kh", at_kd, [&](llvm::Value* kh, llvm::Value* kh_inside, Values at_kh) {
           TileSite site{segment.pixels, block.vectors, block.last_lanes};
           site.src_row =
-              b_.at(origin, b_.add_index(b_.scale_index(kd, shape_.dilations.d * shape_.src.d),
+              b_.at(origin, b_.add_index(b_.scale_index(kd, kd_step),
                                          b_.scale_index(kh, shape_.dilations.h * shape_.src.h)));
           llvm::Value* tap_row = b_.add_index(b_.scale_index(kd, shape_.kernel.h), kh);
           site.weights_row = b_.at(block.weights, b_.scale_index(tap_row, kw_row));

@@ -14,8 +14,9 @@ namespace convgen::codegen {
 struct TileSite {
   int pixels = 1;
   int vectors = 1;
-  int last_lanes = 1;                   // real channels in the last vector
-  llvm::Value* src_row = nullptr;       // pixel 0, tap kw = 0, first channel of the block's input
+  int last_lanes = 1;  // real channels in the last vector
+  // Pixel 0, tap kw = 0, first channel of the block's input; in a stage, phase 0 of pixel 0.
+  llvm::Value* src_row = nullptr;
   llvm::Value* weights_row = nullptr;   // packed row of tap kw = 0
   llvm::Value* prefetch_row = nullptr;  // where to prefetch from in this row of taps; null: nothing
 };
@@ -47,10 +48,12 @@ struct KernelPointers {
   llvm::Value* add;
   llvm::Value* scale;
   llvm::Value* dst;
+  llvm::Value* scratch;
 };
 
 // Emits, at the builder's position,
 //   for task in [begin, end)                   n, g, oc block or not, od, block of oh, block of ow
+//     sources of the task -> stage             where the schedule asks for one
 //     for oc block of the task                 the last one narrower
 //       for oh of the task
 //         for tile of the row                  a branch picks border, interior or tail tile

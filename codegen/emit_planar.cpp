@@ -22,6 +22,19 @@ PlanarTapEmitter::RunLanes PlanarTapEmitter::lanes_of(const TileSite& site, cons
   return {pixels, first, std::clamp(row.last_pixel - begin, first, pixels)};
 }
 
+// In a stage, output ow sees tap kw at column ow * stride + position, with position = kw * dilation
+// - pad: in phase position mod stride, position div stride behind column ow of it.
+llvm::Value* PlanarTapEmitter::tap_offset(llvm::Value* kw) {
+  if (!shape_.stage) return DirectTapEmitter::tap_offset(kw);
+  const int64_t stride = shape_.strides.w;
+  const int64_t ahead = (shape_.pads_begin.w + stride - 1) / stride;  // keeps the dividend positive
+  llvm::Value* position = b_.add_index(b_.scale_index(kw, shape_.dilations.w),
+                                       b_.index(ahead * stride - shape_.pads_begin.w));
+  llvm::Value* phase = b_.CreateURem(position, b_.index(stride));
+  llvm::Value* column = b_.CreateSub(b_.CreateUDiv(position, b_.index(stride)), b_.index(ahead));
+  return b_.add_index(b_.scale_index(phase, shape_.stage->plane), column);
+}
+
 // Null where the run sees nothing at all.
 llvm::Value* PlanarTapEmitter::load_run(const RunLanes& lanes, llvm::Value* address) {
   if (lanes.none() && shape_.pad_value == 0) return nullptr;

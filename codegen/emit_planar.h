@@ -16,6 +16,7 @@ class PlanarTapEmitter : public DirectTapEmitter {
   using DirectTapEmitter::DirectTapEmitter;
 
  protected:
+  llvm::Value* tap_offset(llvm::Value* kw) override;
   Values emit_step(const TileSite& site, const TapRow& row, Pointers at, int64_t ic,
                    Values acc) override;
 

@@ -97,6 +97,24 @@ void KernelBuilder::store_lanes(llvm::Value* value, llvm::Value* address, int co
   }
 }
 
+llvm::Value* KernelBuilder::load_strided(llvm::Value* address, int64_t step, int count) {
+  if (step == 1) return load_lanes(address, count);
+  llvm::Value* result = zero();
+  for (int lane = 0; lane < count; ++lane) {
+    llvm::Value* value = CreateAlignedLoad(getFloatTy(), at(address, lane * step), kFloatAlign);
+    result = CreateInsertElement(result, value, static_cast<uint64_t>(lane));
+  }
+  return result;
+}
+
+void KernelBuilder::store_strided(llvm::Value* value, llvm::Value* address, int64_t step,
+                                  int count) {
+  if (step == 1) return store_lanes(value, address, count);
+  for (int lane = 0; lane < count; ++lane)
+    CreateAlignedStore(CreateExtractElement(value, static_cast<uint64_t>(lane)),
+                       at(address, lane * step), kFloatAlign);
+}
+
 // Swaps off-diagonal blocks of 1, 2, 4, ... lanes (Eklundh, "A Fast Computer Method for Matrix
 // Transposing", 1972): log2(lanes) shuffles a vector.
 Values KernelBuilder::transpose(Values rows) {
@@ -116,6 +134,70 @@ Values KernelBuilder::transpose(Values rows) {
     }
   }
   return rows;
+}
+
+// One two-source shuffle for each vector but the first, however the lanes are spread.
+llvm::Value* KernelBuilder::gather_lanes(const Values& from,
+                                         llvm::function_ref<LaneOf(int lane)> lane_of) {
+  llvm::Value* result = nullptr;
+  for (int v = 0; v < static_cast<int>(from.size()); ++v) {
+    llvm::SmallVector<int, 16> lanes;
+    bool any = false;
+    for (int lane = 0; lane < lanes_; ++lane) {
+      const LaneOf source = lane_of(lane);
+      any |= source.vector == v;
+      lanes.push_back(source.vector == v ? lanes_ + source.lane : lane);
+    }
+    if (!any) continue;
+    if (result == nullptr) result = llvm::PoisonValue::get(vector_type());
+    result = CreateShuffleVector(result, from[v], lanes);
+  }
+  return result;
+}
+
+// By halves as long as they are even, K log2(K) shuffles; by K (K - 1) where K is odd.
+Values KernelBuilder::deinterleave(const Values& memory) {
+  const int step = static_cast<int>(memory.size());
+  if (step > 2 && step % 2 == 0) {
+    Values even, odd;
+    for (int i = 0; i < step; i += 2) {
+      const Values pair = deinterleave({memory[i], memory[i + 1]});
+      even.push_back(pair[0]);
+      odd.push_back(pair[1]);
+    }
+    even = deinterleave(even);
+    odd = deinterleave(odd);
+    Values result;
+    for (int i = 0; i < step; ++i) result.push_back(i % 2 == 0 ? even[i / 2] : odd[i / 2]);
+    return result;
+  }
+  Values result;
+  for (int k = 0; k < step; ++k)
+    result.push_back(gather_lanes(memory, [&](int lane) {
+      return LaneOf{(lane * step + k) / lanes_, (lane * step + k) % lanes_};
+    }));
+  return result;
+}
+
+Values KernelBuilder::interleave(const Values& every_kth) {
+  const int step = static_cast<int>(every_kth.size());
+  if (step > 2 && step % 2 == 0) {
+    Values even, odd, result;
+    for (int i = 0; i < step; i += 2) {
+      even.push_back(every_kth[i]);
+      odd.push_back(every_kth[i + 1]);
+    }
+    even = interleave(even);
+    odd = interleave(odd);
+    for (int i = 0; i < step / 2; ++i) result.append(interleave({even[i], odd[i]}));
+    return result;
+  }
+  Values result;
+  for (int v = 0; v < step; ++v)
+    result.push_back(gather_lanes(every_kth, [&](int lane) {
+      return LaneOf{(v * lanes_ + lane) % step, (v * lanes_ + lane) / step};
+    }));
+  return result;
 }
 
 // Packed rows are whole vectors in a 64-byte aligned buffer, so a vector's own size is its

@@ -3,6 +3,7 @@
 // loop_nest; constant operands fold, so an index known at emission costs nothing in the code.
 #pragma once
 
+#include <llvm/ADT/STLFunctionalExtras.h>
 #include <llvm/ADT/SmallVector.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Module.h>
@@ -52,8 +53,15 @@ class KernelBuilder : public llvm::IRBuilder<> {
   llvm::Value* select_lanes(int first, int last, llvm::Value* a, llvm::Value* b);
   // The first `count` lanes to memory; touches no byte beyond them.
   void store_lanes(llvm::Value* value, llvm::Value* address, int count);
+  // The first `count` lanes `step` floats apart; one by one where that is not 1.
+  llvm::Value* load_strided(llvm::Value* address, int64_t step, int count);
+  void store_strided(llvm::Value* value, llvm::Value* address, int64_t step, int count);
   // As many vectors as lanes: lane j of vector i becomes lane i of vector j.
   Values transpose(Values rows);
+  // K vectors that hold lanes x K floats in the order of memory <-> K vectors, the k-th of which
+  // holds every K-th float from k on.
+  Values deinterleave(const Values& memory);
+  Values interleave(const Values& every_kth);
   // A whole vector from packed memory, aligned as packed rows are.
   llvm::Value* load_packed(llvm::Value* address, const llvm::Twine& name = "");
   void store_packed(llvm::Value* value, llvm::Value* address);
@@ -69,7 +77,12 @@ class KernelBuilder : public llvm::IRBuilder<> {
   void fence();
 
  private:
+  struct LaneOf {
+    int vector;
+    int lane;
+  };
   llvm::Value* lane_mask(int first, int last);
+  llvm::Value* gather_lanes(const Values& from, llvm::function_ref<LaneOf(int lane)> lane_of);
 
   int lanes_;
   bool has_fma_;

@@ -74,11 +74,48 @@ bool can_run_rotated(const ir::Conv& conv, int lanes) {
 }
 
 bool can_run_planar(const ir::Conv& conv) {
-  return conv.src_layout == ActivationLayout::kChannelsFirst &&
-         conv.dst_layout == ActivationLayout::kChannelsFirst && conv.strides.w == 1;
+  const bool planes = conv.src_layout == ActivationLayout::kChannelsFirst || conv.ic == 1;
+  return planes && (conv.strides.w == 1 || conv.out.w <= 1);
 }
 
-NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
+bool can_run_staged(const ir::Conv& conv) {
+  return conv.src_layout == ActivationLayout::kChannelsLast || conv.strides.w <= kMaxInterleave;
+}
+
+bool interleaves_dst(const ir::Conv& conv) {
+  return conv.dst_layout == ActivationLayout::kChannelsLast && conv.oc > 1;
+}
+
+namespace {
+
+// A plane is whole vectors long, and not a round number of them: rows a power of two apart would
+// share the sets of a cache.
+StageShape stage_shape(const NestShape& shape, const Schedule& schedule) {
+  constexpr int64_t kRoundFloats = 256;
+  StageShape stage;
+  stage.phases = shape.strides.w;
+  const int64_t rows = std::min(schedule.rows_per_task, shape.out.h);
+  stage.rows = (rows - 1) * shape.strides.h + (shape.kernel.h - 1) * shape.dilations.h + 1;
+  stage.plane = ceil_div(ceil_div(shape.in.w, stage.phases), schedule.lanes) * schedule.lanes;
+  if (stage.plane % kRoundFloats == 0) stage.plane += schedule.lanes;
+  return stage;
+}
+
+ActivationStrides strides_of(const StageShape& stage, int64_t ic) {
+  ActivationStrides s;
+  s.w = 1;
+  s.c = stage.phases * stage.plane;
+  s.h = ic * s.c;
+  s.d = stage.rows * s.h;
+  return s;
+}
+
+}  // namespace
+
+namespace {
+
+// All but the stage.
+NestShape shape_without_stage(const ir::Conv& conv, const Schedule& schedule) {
   NestShape shape;
   const bool spans = lanes_span_groups(schedule.algorithm);
   shape.n = conv.n;
@@ -94,10 +131,11 @@ NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
   shape.dilations = conv.dilations;
   shape.pads_begin = conv.pads_begin;
   shape.pad_value = conv.pad_value;
-  shape.src = strides_of(conv.src_layout, conv.ic, conv.in);
+  shape.tensor = strides_of(conv.src_layout, conv.ic, conv.in);
   shape.dst = strides_of(conv.dst_layout, conv.oc, conv.out);
   drop_unused_steps(shape);
   if (schedule.merge_rows) merge_rows(conv, shape);
+  shape.src = shape.tensor;
 
   shape.oc_blocks = ceil_div(shape.oc, schedule.oc_block());
   shape.oc_in_task = schedule.order == LoopOrder::kOcOuter;
@@ -106,6 +144,26 @@ NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
   shape.oh_blocks = ceil_div(shape.out.h, rows);
   shape.tile_blocks =
       schedule.tiles_per_task == 0 ? 1 : ceil_div(shape.row_tiles, schedule.tiles_per_task);
+  return shape;
+}
+
+}  // namespace
+
+double stage_floats(const ir::Conv& conv, const Schedule& schedule) {
+  if (schedule.algorithm != Algorithm::kStaged) return 0;
+  const NestShape shape = shape_without_stage(conv, schedule);
+  const StageShape stage = stage_shape(shape, schedule);
+  return static_cast<double>(shape.kernel.d) * static_cast<double>(stage.rows) *
+         static_cast<double>(shape.ic) * static_cast<double>(stage.phases) *
+         static_cast<double>(stage.plane);
+}
+
+NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule) {
+  NestShape shape = shape_without_stage(conv, schedule);
+  if (schedule.algorithm == Algorithm::kStaged) {
+    shape.stage = stage_shape(shape, schedule);
+    shape.src = strides_of(*shape.stage, shape.ic);
+  }
   return shape;
 }
 

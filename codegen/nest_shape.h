@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "codegen/schedule.h"
 #include "ir/conv.h"
@@ -15,6 +16,14 @@ struct ActivationStrides {
   int64_t n = 0, c = 0, d = 0, h = 0, w = 0;
 };
 
+// The sources of a task, copied so that neighbouring outputs of a row see neighbouring floats:
+// [kd][row][ic][phase][plane], where phase p of a row holds its columns p, p + stride, ...
+struct StageShape {
+  int64_t phases = 1;  // stride along the width
+  int64_t rows = 0;    // source rows of a full task
+  int64_t plane = 0;   // floats of a phase, whole vectors
+};
+
 struct NestShape {
   int64_t n = 1;
   int64_t groups = 1;
@@ -23,7 +32,9 @@ struct NestShape {
   int64_t oc_per_group = 0;  // of the convolution
   int64_t rotations = 1;     // sums kept for each vector of outputs until a tile is finished
   ir::Extent3 in, out, kernel, strides, dilations, pads_begin;
-  ActivationStrides src, dst;
+  ActivationStrides src, dst;  // src: where taps read, in the stage if there is one
+  ActivationStrides tensor;    // src as the caller has it
+  std::optional<StageShape> stage;
   float pad_value = 0;
 
   // Tasks: how often each loop around a task runs.
@@ -59,8 +70,24 @@ bool can_run_grouped(const ir::Conv& conv, int lanes);
 // sum is free.
 bool can_run_rotated(const ir::Conv& conv, int lanes);
 
-// True where neighbouring outputs of a row see neighbouring sources, in both tensors.
+// True where neighbouring outputs of a row see neighbouring sources.
 bool can_run_planar(const ir::Conv& conv);
+
+// True where the sources of neighbouring outputs can be brought together.
+bool can_run_staged(const ir::Conv& conv);
+
+// True where other channels lie between the pixels of one in dst.
+bool interleaves_dst(const ir::Conv& conv);
+
+// Vectors that are taken apart into as many others in registers, or put together from them.
+inline constexpr int64_t kMaxInterleave = 8;
+
+// Floats of scratch a thread needs for one task; 0 without a stage. As a double, since it may pass
+// what fits.
+double stage_floats(const ir::Conv& conv, const Schedule& schedule);
+
+// 64 MiB: more than any cache a stage is meant for.
+inline constexpr double kMaxStageFloats = 1 << 24;
 
 NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule);
 

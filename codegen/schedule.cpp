@@ -21,11 +21,10 @@ struct Word {
   std::string_view text;
 };
 
-constexpr Word<Algorithm> kAlgorithms[] = {{Algorithm::kDirect, "direct"},
-                                           {Algorithm::kDepthwise, "depthwise"},
-                                           {Algorithm::kGrouped, "grouped"},
-                                           {Algorithm::kRotated, "rotated"},
-                                           {Algorithm::kPlanar, "planar"}};
+constexpr Word<Algorithm> kAlgorithms[] = {
+    {Algorithm::kDirect, "direct"},   {Algorithm::kDepthwise, "depthwise"},
+    {Algorithm::kGrouped, "grouped"}, {Algorithm::kRotated, "rotated"},
+    {Algorithm::kPlanar, "planar"},   {Algorithm::kStaged, "staged"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
                                        {LoopOrder::kPixelOuter, "pixel_outer"},
                                        {LoopOrder::kOcInner, "oc_inner"}};
@@ -168,7 +167,12 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
                     "a convolution with one input and one output channel a group, channels last");
   if (s.algorithm == Algorithm::kPlanar && !can_run_planar(conv))
     return bad_word("algorithm", "planar",
-                    "src and dst with their channels first, and stride 1 along the width");
+                    "src with its channels first and stride 1 along the width");
+  if (s.algorithm == Algorithm::kStaged && !can_run_staged(conv))
+    return bad_word("algorithm", "staged",
+                    fmt::format("a stride of at most {} along the width where src has its channels "
+                                "first",
+                                kMaxInterleave));
   if (s.algorithm == Algorithm::kGrouped && !can_run_grouped(conv, s.lanes))
     return bad_word("algorithm", "grouped",
                     fmt::format("groups of few channels, channels last: a power of two of outputs "
@@ -180,6 +184,15 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
                                 "a power of two that divides {} lanes, and accuracy=normal",
                                 s.lanes));
   return Status();
+}
+
+Status check_stage(const Schedule& s, const ir::Conv& conv) {
+  const double floats = stage_floats(conv, s);
+  if (floats <= kMaxStageFloats) return Status();
+  return resource_exhausted(
+      fmt::format("schedule staged rows_per_task={}: the sources of a task would take {:.3g} "
+                  "floats, must be at most {:.3g}",
+                  s.rows_per_task, floats, kMaxStageFloats));
 }
 
 Status check_merge_rows(const Schedule& s, const ir::Conv& conv) {
@@ -229,6 +242,7 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   Status status = parse_schedule(print_schedule(schedule), {}).status();
   if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
+  if (status.ok()) status = check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);
   if (status.ok()) status = check_packed_size(schedule, conv);
   if (status.ok()) status = check_edges(schedule, conv);

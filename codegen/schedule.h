@@ -19,13 +19,19 @@ enum class Algorithm {
   kDepthwise,  // one channel a lane: src and weights as vectors
   kGrouped,    // several groups of few channels in one vector, sources permuted
   kRotated,    // the same with square groups: sums permuted, once a tile
-  kPlanar,     // lanes are pixels of a row, weights broadcast: both tensors channels first
+  kPlanar,     // lanes are pixels of a row, weights broadcast; src has its channels first
+  kStaged,     // the same, on planes that each task first copies its sources to
 };
 
 // True where a vector of outputs spans groups, so that the nest sees one group with all channels.
 constexpr bool lanes_span_groups(Algorithm algorithm) {
   return algorithm == Algorithm::kDepthwise || algorithm == Algorithm::kGrouped ||
          algorithm == Algorithm::kRotated;
+}
+
+// True where a vector holds pixels of one output channel.
+constexpr bool lanes_are_pixels(Algorithm algorithm) {
+  return algorithm == Algorithm::kPlanar || algorithm == Algorithm::kStaged;
 }
 
 // Where the loop over blocks of output channels stands. kOcOuter: around all pixels, so weights are
@@ -54,7 +60,8 @@ struct Schedule {
   Algorithm algorithm = Algorithm::kDirect;
   int lanes = 4;         // floats a vector
   int tile_pixels = 1;   // output pixels of a row computed together
-  int tile_vectors = 1;  // vectors of output channels computed together; planar: channels
+  int tile_vectors = 1;  // vectors of output channels computed together; channels, where lanes are
+                         // pixels
   int ic_unroll = 1;     // input channels a step of the innermost loop
   LoopOrder order = LoopOrder::kOcOuter;
   Unroll unroll = Unroll::kTile;
@@ -66,12 +73,12 @@ struct Schedule {
   int64_t tiles_per_task = 0;  // tiles of a row in one task; 0 = all of them
 
   // Output channels in one vector of the tile.
-  int channel_lanes() const { return algorithm == Algorithm::kPlanar ? 1 : lanes; }
+  int channel_lanes() const { return lanes_are_pixels(algorithm) ? 1 : lanes; }
   // Output channels computed together.
   int64_t oc_block() const { return int64_t{channel_lanes()} * tile_vectors; }
   // Vectors that hold the sums of a tile of so many pixels and (vectors of) channels.
   int accumulators(int pixels, int vectors) const {
-    return vectors * (algorithm == Algorithm::kPlanar ? (pixels + lanes - 1) / lanes : pixels);
+    return vectors * (lanes_are_pixels(algorithm) ? (pixels + lanes - 1) / lanes : pixels);
   }
   bool operator==(const Schedule&) const = default;
 };

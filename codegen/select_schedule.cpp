@@ -40,7 +40,7 @@ bool needs_epilogue_loop(const ir::Conv& conv) {
 Schedule common_schedule(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
   Schedule schedule;
   schedule.algorithm = algorithm;
-  schedule.merge_rows = can_merge_rows(conv);
+  schedule.merge_rows = can_merge_rows(conv) && algorithm != Algorithm::kStaged;
   schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
   // Neighbouring pixels share loads and permutes only where the taps of a row are unrolled; rows of
   // depthwise taps are short, and as a loop cost a quarter of the speed.
@@ -98,14 +98,27 @@ Candidate best_tile(const ir::Conv& conv, const Target& target, Algorithm algori
   return best;
 }
 
-// The best planar tile: up to four runs of pixels, as many channels as registers allow.
+// Floats of a stage that leave room in L2 for what is computed from them.
+double stage_budget(const Target& target) {
+  return 0.25 * static_cast<double>(target.l2_bytes) / 4;
+}
+
+// The best tile whose lanes are pixels: up to four runs of pixels, as many channels as registers
+// allow.
 Candidate best_planar_tile(const ir::Conv& conv, const Target& target) {
   Candidate best;
-  const Schedule common = common_schedule(conv, target, Algorithm::kPlanar);
+  const Algorithm algorithm = can_run_planar(conv) ? Algorithm::kPlanar : Algorithm::kStaged;
+  if (algorithm == Algorithm::kStaged && !can_run_staged(conv)) return best;
+  const Schedule common = common_schedule(conv, target, algorithm);
+  if (stage_floats(conv, common) > stage_budget(target)) return best;
+  // Channels that lie between each other in dst leave a tile together, in whole vectors.
+  const bool together = interleaves_dst(conv);
+  if (together && conv.groups > 1) return best;
   for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
     for (int runs = 1; runs <= kMaxPlanarRuns; ++runs) {
       const int most_channels = max_planar_channels(target, runs);
-      for (int channels = 1; channels <= most_channels; ++channels) {
+      const int fewest_channels = together ? static_cast<int>(std::min<int64_t>(conv.oc, 64)) : 1;
+      for (int channels = fewest_channels; channels <= most_channels; ++channels) {
         Candidate candidate{common};
         candidate.schedule.lanes = lanes;
         candidate.schedule.tile_pixels = lanes * runs;
@@ -123,7 +136,7 @@ Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
   const Candidate direct = best_tile(conv, target, Algorithm::kDirect);
   const Candidate grouped = best_tile(conv, target, Algorithm::kGrouped);
   const Candidate rotated = best_tile(conv, target, Algorithm::kRotated);
-  const Candidate planar = can_run_planar(conv) ? best_planar_tile(conv, target) : Candidate();
+  const Candidate planar = best_planar_tile(conv, target);
   return std::min({direct, grouped, rotated, planar},
                   [](const Candidate& a, const Candidate& b) { return a.cycles < b.cycles; });
 }
@@ -195,7 +208,9 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
   if (pixel_outer)
     rows = std::min(rows, items_in_cache(shape, target, spans, static_cast<double>(shape.out.w)));
   schedule.rows_per_task = rows;
-  if (rows > 1) return;
+  while (schedule.rows_per_task > 1 && stage_floats(conv, schedule) > stage_budget(target))
+    schedule.rows_per_task = (schedule.rows_per_task + 1) / 2;
+  if (rows > 1 || schedule.algorithm == Algorithm::kStaged) return;
 
   int64_t tiles = std::max<int64_t>(1, shape.row_tiles / (shape.out.h > 1 ? 1 : splits));
   if (pixel_outer)
@@ -225,7 +240,7 @@ void select_prefetch(const ir::Conv& conv, const Target& target, Schedule& sched
 // run as fast as 1,344 in a row. One where operands of steps side by side would push accumulators
 // out: broadcasts of many channels (planar), or products that need a register of their own.
 int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t steps) {
-  if (schedule.algorithm == Algorithm::kPlanar || !target.has_fma) return 1;
+  if (lanes_are_pixels(schedule.algorithm) || !target.has_fma) return 1;
   const int64_t wanted =
       std::max<int64_t>(1, 3 * target.vector_registers /
                                schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors));
@@ -256,8 +271,8 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
       "{} pixels x {} {} keep {} of {} registers as accumulators; {} bound ({:.0f} cycles of "
       "arithmetic, {:.0f} of memory)",
       schedule.tile_pixels, schedule.tile_vectors,
-      schedule.algorithm == Algorithm::kPlanar ? "channels"
-                                               : fmt::format("vectors of {}", schedule.lanes),
+      lanes_are_pixels(schedule.algorithm) ? "channels"
+                                           : fmt::format("vectors of {}", schedule.lanes),
       schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors), target.vector_registers,
       compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory", compute,
       bytes / kMemoryBytesPerCycle);

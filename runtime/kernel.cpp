@@ -20,7 +20,7 @@ float* allocate_floats(size_t elements) {
   return static_cast<float*>(std::aligned_alloc(kAlignment, std::max(bytes, kAlignment)));
 }
 
-// Work space of the generic path: one a thread, as large as the largest kernel it ran.
+// Scratch of calls that bring none: one a thread, as large as the largest kernel it ran.
 void* thread_scratch(size_t bytes) {
   thread_local PackedWeights scratch;
   if (scratch.size_bytes() < bytes) scratch = PackedWeights("scratch", bytes / sizeof(float) + 1);
@@ -31,17 +31,22 @@ void run_generic(const codegen::KernelArgs* args, int64_t begin, int64_t end) {
   const auto* plan = static_cast<const generic::Plan*>(args->context);
   const generic::Tensors tensors{args->src, args->weights, args->bias,
                                  args->add, args->scale,   args->dst};
-  plan->run(tensors, thread_scratch(plan->scratch_bytes_per_thread()), begin, end);
+  plan->run(tensors, static_cast<float*>(args->scratch), begin, end);
 }
 
 struct BoundCall {
-  codegen::KernelFunction function;
+  const KernelState* state;
   const codegen::KernelArgs* args;
 };
 
+// One range of tasks, on any thread.
 void run_bound_call(void* context, int64_t begin, int64_t end) {
   const auto* call = static_cast<const BoundCall*>(context);
-  call->function(call->args, begin, end);
+  const KernelState& state = *call->state;
+  if (state.scratch_bytes == 0) return state.function(call->args, begin, end);
+  codegen::KernelArgs args = *call->args;
+  args.scratch = thread_scratch(state.scratch_bytes);
+  state.function(&args, begin, end);
 }
 
 Status check_operand(const ir::Conv& conv, ir::PostOpKind kind, const float* tensor,
@@ -85,7 +90,7 @@ const ir::Conv& Kernel::conv() const { return state_->conv; }
 const std::string& Kernel::engine_name() const { return state_->engine_name; }
 const std::string& Kernel::schedule() const { return state_->schedule; }
 const CompileStats& Kernel::compile_stats() const { return state_->stats; }
-size_t Kernel::scratch_bytes() const { return 0; }
+size_t Kernel::scratch_bytes() const { return state_->scratch_bytes; }
 int64_t Kernel::tasks() const { return state_->tasks; }
 const std::string& Kernel::packed_tag() const { return state_->packed_tag; }
 
@@ -116,10 +121,13 @@ Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
   const codegen::KernelArgs kernel_args{args.src,     args.packed->data(), args.bias,
                                         args.add,     args.scale,          args.dst,
                                         args.scratch, state_->plan.get()};
+  BoundCall call{state_.get(), &kernel_args};
   if (parallel_for == nullptr || state_->tasks == 1) {
-    state_->function(&kernel_args, 0, state_->tasks);
+    if (args.scratch != nullptr)
+      state_->function(&kernel_args, 0, state_->tasks);
+    else
+      run_bound_call(&call, 0, state_->tasks);
   } else {
-    BoundCall call{state_->function, &kernel_args};
     parallel_for->run(parallel_for->pool, state_->tasks, run_bound_call, &call);
   }
   if (state_->verbose) report_run(*state_, start);
@@ -133,6 +141,7 @@ std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv) {
   state->plan = std::make_unique<generic::Plan>(conv);
   state->function = run_generic;
   state->tasks = state->plan->tasks();
+  state->scratch_bytes = state->plan->scratch_bytes_per_thread();
   state->packed_tag = state->plan->packed_tag();
   state->packed_elements = state->plan->packed_elements();
   state->pack = [plan = state->plan.get()](const float* weights, float* packed) {

@@ -48,7 +48,8 @@ class PackedWeights {
 // The tensors of one call: dense, in the layouts of the Conv, aligned as float is. bias [oc],
 // scale [oc] and add (dst's shape) are needed exactly where the post-op chain uses them. add may
 // be dst itself; no other overlap with dst is allowed. Give weights or packed, not both.
-// scratch: kernel.scratch_bytes() bytes, 64-byte aligned, or null to have the call allocate them.
+// scratch: kernel.scratch_bytes() bytes, 64-byte aligned, which the call may overwrite. Null, or a
+// call with a parallel_for: each thread keeps what the largest kernel it ran needs.
 struct RunArgs {
   const float* src = nullptr;
   const float* weights = nullptr;
@@ -83,6 +84,7 @@ class Kernel {
   // The schedule as text; empty for the generic path.
   const std::string& schedule() const;
   const CompileStats& compile_stats() const;
+  // What a call on one thread needs besides its tensors; 0 for most kernels.
   size_t scratch_bytes() const;
   // Independent pieces of work in one run: more threads than this cannot help.
   int64_t tasks() const;
@@ -92,9 +94,10 @@ class Kernel {
   // Errors: invalid_argument for null, resource_exhausted where memory is out.
   Result<PackedWeights> pack(const float* weights) const;
 
-  // dst = conv(src, weights) and post-ops. Reentrant; allocates nothing where packed weights and
-  // scratch are given. The bits do not depend on the number of threads. Empty convolutions read
-  // and write nothing. Errors: invalid_argument for a missing tensor or foreign packed weights.
+  // dst = conv(src, weights) and post-ops. Reentrant; with packed weights it allocates nothing but,
+  // once a thread, scratch where none is given. The bits do not depend on the number of threads.
+  // Empty convolutions read and write nothing. Errors: invalid_argument for a missing tensor or
+  // foreign packed weights.
   Status run(const RunArgs& args, const ParallelFor* parallel_for = nullptr) const;
 
  private:

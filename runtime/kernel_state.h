@@ -25,6 +25,7 @@ class KernelState {
 
   codegen::KernelFunction function = nullptr;
   int64_t tasks = 0;
+  size_t scratch_bytes = 0;  // of one thread
 
   std::string packed_tag;
   size_t packed_elements = 0;

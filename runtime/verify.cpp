@@ -188,6 +188,8 @@ Status prepare(const Kernel& kernel, uint64_t seed, const Limits& limits, Flush 
   status = allocate(static_cast<size_t>(conv.dst_elements()) * sizeof(float), flush, tensors.dst);
   if (!status.ok()) return status;
   std::fill_n(tensors.dst.floats(), conv.dst_elements(), std::bit_cast<float>(kUnwritten));
+  std::fill_n(tensors.scratch.floats(), scratch_bytes / sizeof(float),
+              std::bit_cast<float>(kUnwritten));
   return Status();
 }
 

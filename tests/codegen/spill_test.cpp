@@ -71,6 +71,8 @@ Channels channels_of(const TileFamily& family, bool tail) {
       return {channels, channels, channels / 2};
     }
     case Algorithm::kPlanar:
+    case Algorithm::kStaged:
+    case Algorithm::kRotated:
       break;  // conv_with_planes
   }
   return {};

@@ -41,13 +41,15 @@ void check(JitSession& session, const codegen::Target& target, const ir::Conv& c
   for (const Flush flush : {Flush::kEnd, Flush::kBegin}) {
     const GuardedBuffer packed = packed_between_guards(conv, schedule, tensors.weights, flush);
     std::vector<float> dst(static_cast<size_t>(conv.dst_elements()));
+    GuardedBuffer scratch =
+        GuardedBuffer::create(codegen::scratch_bytes(conv, schedule), flush).value();
     const codegen::KernelArgs args{tensors.src.data(),
                                    packed.floats(),
                                    tensors.bias.data(),
                                    tensors.add.data(),
                                    tensors.scale.data(),
                                    dst.data(),
-                                   nullptr,
+                                   scratch.data(),
                                    nullptr};
     (*code)->function()(&args, 0, codegen::count_tasks(conv, schedule));
     EXPECT_TRUE(matches_interpreter(conv, tensors, dst)) << codegen::print_schedule(schedule);

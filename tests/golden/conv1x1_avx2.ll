@@ -22,8 +22,10 @@ entry:
   %scale = load ptr, ptr %4, align 8
   %5 = getelementptr i8, ptr %args, i64 40
   %dst = load ptr, ptr %5, align 8
-  %6 = icmp slt i64 %begin, %end
-  br i1 %6, label %task.enter, label %task.leave
+  %6 = getelementptr i8, ptr %args, i64 48
+  %scratch = load ptr, ptr %6, align 8
+  %7 = icmp slt i64 %begin, %end
+  br i1 %7, label %task.enter, label %task.leave
 
 task.enter:                                       ; preds = %entry
   br label %task.loop
@@ -34,66 +36,66 @@ task.loop:                                        ; preds = %tile.done, %task.en
 
 tile.loop:                                        ; preds = %ic.done, %task.loop
   %tile = phi i64 [ 0, %task.loop ], [ %tile.next, %ic.done ]
-  %7 = sub i64 %tile, 0
-  %8 = mul i64 %7, 2
-  %9 = add i64 %8, 0
-  %10 = mul i64 %9, 1
-  %11 = sub i64 %10, 0
-  %12 = mul i64 %11, 2
-  %13 = add i64 0, %12
-  %14 = getelementptr float, ptr %src, i64 %13
+  %8 = sub i64 %tile, 0
+  %9 = mul i64 %8, 2
+  %10 = add i64 %9, 0
+  %11 = mul i64 %10, 1
+  %12 = sub i64 %11, 0
+  %13 = mul i64 %12, 2
+  %14 = add i64 0, %13
+  %15 = getelementptr float, ptr %src, i64 %14
   call void asm sideeffect "", "~{memory}"()
   br label %ic.loop
 
 ic.loop:                                          ; preds = %ic.loop, %tile.loop
   %ic = phi i64 [ 0, %tile.loop ], [ %ic.next, %ic.loop ]
-  %15 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %20, %ic.loop ]
-  %16 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %23, %ic.loop ]
-  %17 = phi ptr [ %14, %tile.loop ], [ %24, %ic.loop ]
-  %18 = phi ptr [ %weights, %tile.loop ], [ %25, %ic.loop ]
-  %w0 = load <8 x float>, ptr %18, align 32
-  %19 = load float, ptr %17, align 4
-  %x0.splatinsert = insertelement <8 x float> poison, float %19, i64 0
+  %16 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %21, %ic.loop ]
+  %17 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %24, %ic.loop ]
+  %18 = phi ptr [ %15, %tile.loop ], [ %25, %ic.loop ]
+  %19 = phi ptr [ %weights, %tile.loop ], [ %26, %ic.loop ]
+  %w0 = load <8 x float>, ptr %19, align 32
+  %20 = load float, ptr %18, align 4
+  %x0.splatinsert = insertelement <8 x float> poison, float %20, i64 0
   %x0.splat = shufflevector <8 x float> %x0.splatinsert, <8 x float> poison, <8 x i32> zeroinitializer
-  %20 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x0.splat, <8 x float> %w0, <8 x float> %15)
-  %21 = getelementptr float, ptr %17, i64 2
-  %22 = load float, ptr %21, align 4
-  %x1.splatinsert = insertelement <8 x float> poison, float %22, i64 0
+  %21 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x0.splat, <8 x float> %w0, <8 x float> %16)
+  %22 = getelementptr float, ptr %18, i64 2
+  %23 = load float, ptr %22, align 4
+  %x1.splatinsert = insertelement <8 x float> poison, float %23, i64 0
   %x1.splat = shufflevector <8 x float> %x1.splatinsert, <8 x float> poison, <8 x i32> zeroinitializer
-  %23 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x1.splat, <8 x float> %w0, <8 x float> %16)
-  %24 = getelementptr float, ptr %17, i64 1
-  %25 = getelementptr float, ptr %18, i64 8
+  %24 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x1.splat, <8 x float> %w0, <8 x float> %17)
+  %25 = getelementptr float, ptr %18, i64 1
+  %26 = getelementptr float, ptr %19, i64 8
   %ic.next = add nuw nsw i64 %ic, 1
-  %26 = icmp slt i64 %ic.next, 2
-  br i1 %26, label %ic.loop, label %ic.done
+  %27 = icmp slt i64 %ic.next, 2
+  br i1 %27, label %ic.loop, label %ic.done
 
 ic.done:                                          ; preds = %ic.loop
-  %27 = mul i64 %9, 8
-  %28 = add i64 0, %27
+  %28 = mul i64 %10, 8
   %29 = add i64 0, %28
+  %30 = add i64 0, %29
   %bias1 = load <8 x float>, ptr %bias, align 4
-  %30 = add i64 %29, 0
   %31 = add i64 %30, 0
-  %32 = fadd <8 x float> %20, %bias1
-  %33 = fcmp olt <8 x float> %32, zeroinitializer
-  %34 = select <8 x i1> %33, <8 x float> zeroinitializer, <8 x float> %32
-  %35 = getelementptr float, ptr %dst, i64 %31
-  store <8 x float> %34, ptr %35, align 4
-  %36 = add i64 %29, 8
-  %37 = add i64 %36, 0
-  %38 = fadd <8 x float> %23, %bias1
-  %39 = fcmp olt <8 x float> %38, zeroinitializer
-  %40 = select <8 x i1> %39, <8 x float> zeroinitializer, <8 x float> %38
-  %41 = getelementptr float, ptr %dst, i64 %37
-  store <8 x float> %40, ptr %41, align 4
+  %32 = add i64 %31, 0
+  %33 = fadd <8 x float> %21, %bias1
+  %34 = fcmp olt <8 x float> %33, zeroinitializer
+  %35 = select <8 x i1> %34, <8 x float> zeroinitializer, <8 x float> %33
+  %36 = getelementptr float, ptr %dst, i64 %32
+  store <8 x float> %35, ptr %36, align 4
+  %37 = add i64 %30, 8
+  %38 = add i64 %37, 0
+  %39 = fadd <8 x float> %24, %bias1
+  %40 = fcmp olt <8 x float> %39, zeroinitializer
+  %41 = select <8 x i1> %40, <8 x float> zeroinitializer, <8 x float> %39
+  %42 = getelementptr float, ptr %dst, i64 %38
+  store <8 x float> %41, ptr %42, align 4
   %tile.next = add nuw nsw i64 %tile, 1
-  %42 = icmp slt i64 %tile.next, 4
-  br i1 %42, label %tile.loop, label %tile.done
+  %43 = icmp slt i64 %tile.next, 4
+  br i1 %43, label %tile.loop, label %tile.done
 
 tile.done:                                        ; preds = %ic.done
   %task.next = add nuw nsw i64 %task, 1
-  %43 = icmp slt i64 %task.next, %end
-  br i1 %43, label %task.loop, label %task.done
+  %44 = icmp slt i64 %task.next, %end
+  br i1 %44, label %task.loop, label %task.done
 
 task.done:                                        ; preds = %tile.done
   br label %task.leave

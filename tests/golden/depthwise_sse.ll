@@ -22,8 +22,10 @@ entry:
   %scale = load ptr, ptr %4, align 8
   %5 = getelementptr i8, ptr %args, i64 40
   %dst = load ptr, ptr %5, align 8
-  %6 = icmp slt i64 %begin, %end
-  br i1 %6, label %task.enter, label %task.leave
+  %6 = getelementptr i8, ptr %args, i64 48
+  %scratch = load ptr, ptr %6, align 8
+  %7 = icmp slt i64 %begin, %end
+  br i1 %7, label %task.enter, label %task.leave
 
 task.enter:                                       ; preds = %entry
   br label %task.loop
@@ -34,52 +36,52 @@ task.loop:                                        ; preds = %tile.done, %task.en
 
 tile.loop:                                        ; preds = %tile.loop, %task.loop
   %tile = phi i64 [ 0, %task.loop ], [ %tile.next, %tile.loop ]
-  %7 = sub i64 %tile, 0
-  %8 = mul i64 %7, 2
-  %9 = add i64 %8, 0
-  %10 = mul i64 %9, 1
-  %11 = sub i64 %10, 0
-  %12 = mul i64 %11, 4
-  %13 = add i64 0, %12
-  %14 = getelementptr float, ptr %src, i64 %13
-  %x0 = load <4 x float>, ptr %14, align 4
-  %15 = load <4 x float>, ptr %weights, align 16
-  %16 = fmul <4 x float> %x0, %15
-  %17 = fadd <4 x float> %16, zeroinitializer
-  %18 = getelementptr float, ptr %14, i64 4
-  %x1 = load <4 x float>, ptr %18, align 4
-  %19 = getelementptr float, ptr %weights, i64 4
-  %20 = load <4 x float>, ptr %19, align 16
-  %21 = fmul <4 x float> %x1, %20
-  %22 = fadd <4 x float> %21, %17
-  %23 = load <4 x float>, ptr %weights, align 16
-  %24 = fmul <4 x float> %x1, %23
-  %25 = fadd <4 x float> %24, zeroinitializer
-  %26 = getelementptr float, ptr %14, i64 8
-  %x2 = load <4 x float>, ptr %26, align 4
-  %27 = getelementptr float, ptr %weights, i64 4
-  %28 = load <4 x float>, ptr %27, align 16
-  %29 = fmul <4 x float> %x2, %28
-  %30 = fadd <4 x float> %29, %25
-  %31 = mul i64 %9, 4
-  %32 = add i64 0, %31
+  %8 = sub i64 %tile, 0
+  %9 = mul i64 %8, 2
+  %10 = add i64 %9, 0
+  %11 = mul i64 %10, 1
+  %12 = sub i64 %11, 0
+  %13 = mul i64 %12, 4
+  %14 = add i64 0, %13
+  %15 = getelementptr float, ptr %src, i64 %14
+  %x0 = load <4 x float>, ptr %15, align 4
+  %16 = load <4 x float>, ptr %weights, align 16
+  %17 = fmul <4 x float> %x0, %16
+  %18 = fadd <4 x float> %17, zeroinitializer
+  %19 = getelementptr float, ptr %15, i64 4
+  %x1 = load <4 x float>, ptr %19, align 4
+  %20 = getelementptr float, ptr %weights, i64 4
+  %21 = load <4 x float>, ptr %20, align 16
+  %22 = fmul <4 x float> %x1, %21
+  %23 = fadd <4 x float> %22, %18
+  %24 = load <4 x float>, ptr %weights, align 16
+  %25 = fmul <4 x float> %x1, %24
+  %26 = fadd <4 x float> %25, zeroinitializer
+  %27 = getelementptr float, ptr %15, i64 8
+  %x2 = load <4 x float>, ptr %27, align 4
+  %28 = getelementptr float, ptr %weights, i64 4
+  %29 = load <4 x float>, ptr %28, align 16
+  %30 = fmul <4 x float> %x2, %29
+  %31 = fadd <4 x float> %30, %26
+  %32 = mul i64 %10, 4
   %33 = add i64 0, %32
-  %34 = add i64 %33, 0
+  %34 = add i64 0, %33
   %35 = add i64 %34, 0
-  %36 = getelementptr float, ptr %dst, i64 %35
-  store <4 x float> %22, ptr %36, align 4
-  %37 = add i64 %33, 4
-  %38 = add i64 %37, 0
-  %39 = getelementptr float, ptr %dst, i64 %38
-  store <4 x float> %30, ptr %39, align 4
+  %36 = add i64 %35, 0
+  %37 = getelementptr float, ptr %dst, i64 %36
+  store <4 x float> %23, ptr %37, align 4
+  %38 = add i64 %34, 4
+  %39 = add i64 %38, 0
+  %40 = getelementptr float, ptr %dst, i64 %39
+  store <4 x float> %31, ptr %40, align 4
   %tile.next = add nuw nsw i64 %tile, 1
-  %40 = icmp slt i64 %tile.next, 2
-  br i1 %40, label %tile.loop, label %tile.done
+  %41 = icmp slt i64 %tile.next, 2
+  br i1 %41, label %tile.loop, label %tile.done
 
 tile.done:                                        ; preds = %tile.loop
   %task.next = add nuw nsw i64 %task, 1
-  %41 = icmp slt i64 %task.next, %end
-  br i1 %41, label %task.loop, label %task.done
+  %42 = icmp slt i64 %task.next, %end
+  br i1 %42, label %task.loop, label %task.done
 
 task.done:                                        ; preds = %tile.done
   br label %task.leave

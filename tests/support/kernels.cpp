@@ -95,13 +95,18 @@ std::vector<float> run_kernel(const Kernel& kernel, const HostTensors& tensors,
   const GuardedBuffer scale = read_only_copy(tensors.scale, setup.flush);
   const GuardedBuffer dst = allocate(elements, setup.flush);
   std::fill_n(dst.floats(), elements, std::bit_cast<float>(kUnwritten));
+  // Scratch may hold anything, a NaN in every float too.
+  const size_t scratch_floats = (kernel.scratch_bytes() + 63) / 64 * 16;
+  const GuardedBuffer scratch = allocate(scratch_floats, setup.flush);
+  std::fill_n(scratch.floats(), scratch_floats, std::bit_cast<float>(kUnwritten));
   if (setup.add_is_dst) std::copy(tensors.add.begin(), tensors.add.end(), dst.floats());
 
   RunArgs args{.src = src.floats(),
                .bias = bias.floats(),
                .add = setup.add_is_dst ? dst.floats() : add.floats(),
                .scale = scale.floats(),
-               .dst = dst.floats()};
+               .dst = dst.floats(),
+               .scratch = setup.parallel_for == nullptr ? scratch.data() : nullptr};
   Result<PackedWeights> packed = kernel.pack(weights.floats());
   if (!packed.ok()) fail("pack", packed.status());
   args.weights = setup.plain_weights ? weights.floats() : nullptr;
