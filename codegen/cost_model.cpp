@@ -209,10 +209,13 @@ double bytes_of(int64_t elements) { return 4.0 * static_cast<double>(elements); 
 int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_taps,
                     int64_t ic_per_group) {
   const bool many = target.vector_registers >= 32;
+  const int kind = many ? 0 : target.has_fma ? 1 : 2;  // 32 registers; 16; 16 without FMA
   if (algorithm == Algorithm::kRotated) {
     // Sums of every pixel, vector and rotation; a source each but for the rotation; weights, as
-    // many as pay.
-    const int64_t registers = many ? 31 : target.has_fma ? 15 : 14;
+    // many as pay. In rows of more than three taps the last products of a tap are scheduled behind
+    // the fence, and their operands live on in the next: 3x1 with groups of 8, 5x5, spilled.
+    constexpr int64_t kRegisters[][2] = {{31, 29}, {15, 15}, {13, 11}};
+    const int64_t registers = kRegisters[kind][row_taps > 3];
     const auto needed = [&](int64_t pixels) {
       return pixels * vectors * (ic_per_group + 1) + std::min(pixels, ic_per_group);
     };
@@ -225,9 +228,8 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
     const int64_t weights = std::min<int64_t>(row_taps * ic_per_group, many ? 12 : 7);
     const int64_t free = (many ? 28 : 14) - vectors * weights;
     // Columns spread over groups come and go in numbers; depthwise ones are one load each.
-    constexpr int kDepthwise[] = {14, 6, 4};  // 32 registers; 16; 16 without FMA
+    constexpr int kDepthwise[] = {14, 6, 4};
     constexpr int kGrouped[] = {9, 4, 3};
-    const int kind = many ? 0 : target.has_fma ? 1 : 2;
     const int most = algorithm == Algorithm::kGrouped ? kGrouped[kind] : kDepthwise[kind];
     const int64_t accumulators = std::min<int64_t>(free, most);
     return static_cast<int>(std::max<int64_t>(vectors == 1, accumulators / vectors));

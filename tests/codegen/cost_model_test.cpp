@@ -2,6 +2,7 @@
 // The cost model's shape: what must cost more costs more. Its constants are measured elsewhere.
 #include "codegen/cost_model.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -31,6 +32,38 @@ TEST_P(CostModelOn, TilesFitTheRegisters) {
       const int fewer_vectors = std::max(1, vectors - 1);
       EXPECT_LE(pixels, max_tile_pixels(target_, algorithm, fewer_vectors)) << vectors;
     }
+}
+
+// A rotated tile keeps a sum for each channel of a group, beside a source and a weight at least.
+TEST_P(CostModelOn, RotatedTilesFitTheRegisters) {
+  const auto most = [&](int vectors, int row_taps, int channels) {
+    return max_tile_pixels(target_, Algorithm::kRotated, vectors, row_taps, channels);
+  };
+  for (int channels : {1, 2, 4, 8, 16})
+    for (int row_taps : {1, 3, 5, 31})
+      for (int vectors = 1; vectors <= kMaxTileVectors; ++vectors) {
+        SCOPED_TRACE(::testing::Message() << channels << " channels, " << vectors << " vectors");
+        const int pixels = most(vectors, row_taps, channels);
+        EXPECT_LE(pixels * vectors * channels + 2, target_.vector_registers);
+        EXPECT_LE(pixels, most(std::max(1, vectors - 1), row_taps, channels));
+        EXPECT_LE(pixels, most(vectors, 1, channels));
+        EXPECT_LE(most(vectors, row_taps, 2 * channels), pixels);
+      }
+  EXPECT_GE(most(1, 3, 8), 1);
+  EXPECT_GE(most(1, 3, 4), 2);
+}
+
+// Permutes once an output against one for each tap and channel.
+TEST_P(CostModelOn, RotatedBeatsGroupedOnSquareGroups) {
+  for (int channels : {2, 4}) {
+    const ir::Conv conv = conv_of(
+        fmt::format("conv2d src=f32:nhwc:1x14x14x64 weights=f32:hwio:3x3x{}x64 pads=1x1 groups={}",
+                    channels, 64 / channels));
+    const Schedule grouped = schedule_of("grouped lanes=4 tile=2x1 unroll=taps");
+    const Schedule rotated = schedule_of("rotated lanes=4 tile=2x1 unroll=taps");
+    EXPECT_LT(predict_cycles(conv, rotated, target_), predict_cycles(conv, grouped, target_))
+        << channels;
+  }
 }
 
 TEST_P(CostModelOn, LargeTilesBeatSmallOnes) {

@@ -18,39 +18,59 @@ using testing::conv_of;
 using testing::target_of;
 
 struct TileFamily {
-  std::string target;
-  Algorithm algorithm;
-  int lanes;
-  int vectors;  // planar: runs of pixels, and its "pixels" are channels
+  std::string target{};
+  Algorithm algorithm = Algorithm::kDirect;
+  int lanes = 4;
+  int vectors = 1;   // planar: runs of pixels, and its "pixels" are channels
+  int channels = 1;  // in and out of a group, where lanes span groups
+  LoopOrder order = LoopOrder::kPixelOuter;  // where lanes span groups; else what is selected
 };
 
+// "rotated_c4_oc_inner": the algorithm's word, and what tells its families apart.
+std::string kind_of(const TileFamily& family) {
+  const std::string schedule = print_schedule({.algorithm = family.algorithm});
+  std::string kind = schedule.substr(0, schedule.find(' '));
+  if (family.algorithm == Algorithm::kRotated) kind += "_c" + std::to_string(family.channels);
+  return kind + (family.order == LoopOrder::kOcInner ? "_oc_inner" : "");
+}
+
 std::string name_of(const TileFamily& family) {
-  const std::string algorithm = family.algorithm == Algorithm::kDirect      ? "direct"
-                                : family.algorithm == Algorithm::kDepthwise ? "depthwise"
-                                : family.algorithm == Algorithm::kGrouped   ? "grouped"
-                                                                            : "planar";
-  return testing::test_name_of(family.target + "_" + algorithm + "_lanes" +
-                               std::to_string(family.lanes) + "_v" +
-                               std::to_string(family.vectors));
+  return testing::test_name_of(fmt::format("{}_{}_lanes{}_v{}", family.target, kind_of(family),
+                                           family.lanes, family.vectors));
 }
 
 std::ostream& operator<<(std::ostream& out, const TileFamily& f) { return out << name_of(f); }
 
-// What select_schedule.cpp offers: the widest vectors, as many as max_tile_pixels has tiles for,
-// and a single narrower one where that holds all channels.
+// What select_schedule.cpp offers of one algorithm and size of groups: the widest vectors, as many
+// as max_tile_pixels has tiles for (most where a row is one tap), and a single narrower one where
+// that holds all channels.
+void append_families(const std::string& name, TileFamily family, std::vector<TileFamily>& result) {
+  const Target target = target_of(name);
+  family.target = name;
+  for (family.lanes = 4; family.lanes <= target.max_lanes; family.lanes *= 2) {
+    const int most_vectors = family.lanes < target.max_lanes ? 1 : kMaxTileVectors;
+    for (family.vectors = 1; family.vectors <= most_vectors; ++family.vectors)
+      if (family.lanes % family.channels == 0 &&
+          max_tile_pixels(target, family.algorithm, family.vectors, 1, family.channels) > 0)
+        result.push_back(family);
+  }
+}
+
 std::vector<TileFamily> families() {
   std::vector<TileFamily> result;
-  for (const std::string& name : isa_levels())
-    for (Algorithm algorithm : {Algorithm::kDirect, Algorithm::kDepthwise, Algorithm::kGrouped}) {
-      const int widest = target_of(name).max_lanes;
-      for (int lanes = 4; lanes < widest; lanes *= 2) result.push_back({name, algorithm, lanes, 1});
-      for (int vectors = 1; vectors <= kMaxTileVectors; ++vectors)
-        if (max_tile_pixels(target_of(name), algorithm, vectors) > 0)
-          result.push_back({name, algorithm, widest, vectors});
+  for (const std::string& name : isa_levels()) {
+    append_families(name, {.algorithm = Algorithm::kDirect}, result);
+    for (LoopOrder order : {LoopOrder::kPixelOuter, LoopOrder::kOcInner}) {
+      append_families(name, {.algorithm = Algorithm::kDepthwise, .order = order}, result);
+      append_families(name, {.algorithm = Algorithm::kGrouped, .channels = 2, .order = order},
+                      result);
+      for (int channels : {2, 4, 8, 16})
+        append_families(
+            name, {.algorithm = Algorithm::kRotated, .channels = channels, .order = order}, result);
     }
-  for (const std::string& name : isa_levels())
     for (int runs = 1; runs <= kMaxPlanarRuns; ++runs)
       result.push_back({name, Algorithm::kPlanar, target_of(name).max_lanes, runs});
+  }
   return result;
 }
 
@@ -60,22 +80,12 @@ struct Channels {
 };
 
 Channels channels_of(const TileFamily& family, bool tail) {
-  const int lanes = family.lanes * family.vectors;
-  switch (family.algorithm) {
-    case Algorithm::kDirect:
-      return {8, lanes - tail, 1};
-    case Algorithm::kDepthwise:
-      return {lanes - tail, lanes - tail, lanes - tail};
-    case Algorithm::kGrouped: {  // two in, two out a group; the tail stands behind a full block
-      const int channels = tail ? 2 * lanes - 2 : lanes;
-      return {channels, channels, channels / 2};
-    }
-    case Algorithm::kPlanar:
-    case Algorithm::kStaged:
-    case Algorithm::kRotated:
-      break;  // conv_with_planes
-  }
-  return {};
+  const int block = family.lanes * family.vectors;
+  if (!lanes_span_groups(family.algorithm)) return {8, block - tail, 1};
+  // Several blocks where they are a loop in the tile; a tail stands behind them, a group short.
+  const int blocks = (family.order == LoopOrder::kOcInner ? 3 : 1) + tail;
+  const int channels = std::max(2 * family.channels, blocks * block - tail * family.channels);
+  return {channels, channels, channels / family.channels};
 }
 
 // Planes with a left border tile, interior tiles, a narrower tail and a right border; twice
@@ -110,9 +120,10 @@ Schedule schedule_with_tile(const ir::Conv& conv, const Target& target, const Ti
   schedule.lanes = family.lanes;
   schedule.tile_pixels = pixels;
   schedule.tile_vectors = family.vectors;
-  schedule.unroll = family.algorithm == Algorithm::kDepthwise ? Unroll::kTaps
-                    : family.algorithm == Algorithm::kGrouped ? Unroll::kRow
-                                                              : Unroll::kTile;
+  if (lanes_span_groups(family.algorithm)) schedule.order = family.order;
+  schedule.unroll = family.algorithm == Algorithm::kGrouped ? Unroll::kRow
+                    : lanes_span_groups(family.algorithm)   ? Unroll::kTaps
+                                                            : Unroll::kTile;
   schedule.epilogue = Epilogue::kInline;
   schedule.ic_unroll = 1;
   if (family.algorithm == Algorithm::kPlanar) {
@@ -171,10 +182,9 @@ class Spill : public ::testing::TestWithParam<TileFamily> {
   // The largest tile for a filter of this width.
   int max_pixels(int kernel) const {
     const TileFamily& family = GetParam();
-    const int ic = family.algorithm == Algorithm::kGrouped ? 2 : 1;
     const Target target = target_of(family.target);
     if (family.algorithm == Algorithm::kPlanar) return max_planar_channels(target, family.vectors);
-    return max_tile_pixels(target, family.algorithm, family.vectors, kernel, ic);
+    return max_tile_pixels(target, family.algorithm, family.vectors, kernel, family.channels);
   }
 };
 
