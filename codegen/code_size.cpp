@@ -97,7 +97,8 @@ class Estimator {
   // Unrolled rows of taps follow each other without a branch where no loop over channels stands
   // between them and nothing has to ask, at run time, whether a row lies inside the image.
   double rows_in_a_block() const {
-    const bool loops_channels = shape_.ic >= 2 * int64_t{schedule_.ic_unroll};
+    const bool loops_channels =
+        !lanes_span_groups(schedule_.algorithm) && shape_.ic >= 2 * int64_t{schedule_.ic_unroll};
     if (!unrolls(Unroll::kTaps) || loops_channels || asks_at_run_time(1)) return 1;
     return static_cast<double>(shape_.kernel.h) *
            (asks_at_run_time(0) ? 1 : static_cast<double>(shape_.kernel.d));

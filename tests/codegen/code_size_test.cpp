@@ -61,6 +61,27 @@ TEST(CodeSize, TileOfAPlainConvolutionIsItsFmas) {
   }
 }
 
+// Lanes that span groups have no loop over channels: rows of taps that ask nothing at run time are
+// one block. The sums of rotated end with a permute and an addition each but one.
+TEST(CodeSize, TapsOfGroupsAreOneBlock) {
+  const ir::Conv conv =
+      conv_of("conv2d src=f32:nhwc:1x14x14x32 weights=f32:hwio:3x3x4x32 groups=8");
+  const Target target = target_of("x86-64-v4");
+  for (const auto& [text, turns] :
+       {std::pair("grouped lanes=16 tile=6x1 unroll=taps", 0.0),
+        std::pair("rotated lanes=16 tile=6x1 unroll=taps", 2.0 * 3 * 6),
+        std::pair("rotated lanes=16 tile=6x1 unroll=taps order=oc_inner", 2.0 * 3 * 6)}) {
+    const Schedule schedule = schedule_of(text);
+    const Emitted emitted = count_fmas(conv, schedule, target);
+    const CodeSize size = estimate_code_size(conv, schedule);
+    const double fmas = 9 * 4 * 6, stores = 6;
+    EXPECT_EQ(emitted.fmas, fmas) << text;
+    EXPECT_EQ(emitted.longest_block_fmas, fmas) << text;
+    EXPECT_EQ(size.total, fmas + turns + stores) << text;
+    EXPECT_EQ(size.longest_block, fmas) << text;
+  }
+}
+
 // Never far too low: that would let an endless compile through. Never far too high: that would
 // refuse what is harmless. Half of the FMAs may hide in tails that few tiles take.
 TEST(CodeSize, EstimateHoldsForRandomConvolutions) {
@@ -70,7 +91,9 @@ TEST(CodeSize, EstimateHoldsForRandomConvolutions) {
   for (uint64_t index = 0; index < 400; ++index) {
     const ir::Conv conv = ir::random_conv(5, index);
     if (conv.dst_elements() == 0) continue;
-    for (const char* words : {"unroll=tile", "unroll=taps", "unroll=full", "edges=ranged"}) {
+    for (const char* words :
+         {"unroll=tile", "unroll=taps", "unroll=full", "edges=ranged", "order=oc_inner",
+          "grouped tile=2x1 unroll=taps", "rotated tile=2x2 unroll=taps"}) {
       const Schedule schedule = schedule_of(words, select_schedule(conv, target).schedule);
       if (!check_schedule(schedule, conv, target).ok()) continue;
       const CodeSize size = estimate_code_size(conv, schedule);
