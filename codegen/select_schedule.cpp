@@ -273,9 +273,10 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
       schedule.tile_pixels, schedule.tile_vectors,
       lanes_are_pixels(schedule.algorithm) ? "channels"
                                            : fmt::format("vectors of {}", schedule.lanes),
-      schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors), target.vector_registers,
-      compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory", compute,
-      bytes / kMemoryBytesPerCycle);
+      schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors) *
+          nest_shape(conv, schedule).rotations,
+      target.vector_registers, compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory",
+      compute, bytes / kMemoryBytesPerCycle);
   return selection;
 }
 

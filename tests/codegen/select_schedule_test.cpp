@@ -2,11 +2,14 @@
 // Selection is total and pure: whatever the convolution, the schedule it gets can be emitted.
 #include "codegen/select_schedule.h"
 
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "codegen/compile.h"
+#include "codegen/nest_shape.h"
 #include "ir/random_conv.h"
 #include "tests/codegen/codegen_test_support.h"
 
@@ -163,6 +166,99 @@ TEST(SelectScheduleChoice, DepthwiseWhereItApplies) {
             Algorithm::kDepthwise);
   EXPECT_EQ(selected("conv2d src=f32:nchw:1x64x9x9" + filter, "x86-64-v3").algorithm,
             Algorithm::kPlanar);
+}
+
+constexpr const char* kGroupsOf4 =
+    "conv2d src=f32:nhwc:1x56x56x128 weights=f32:hwio:3x3x4x128 pads=1x1 groups=32";
+
+TEST(SelectScheduleChoice, RotatedForSquareGroupsOfFewChannels) {
+  for (const std::string target : {"x86-64-v3", "x86-64-v4"}) {
+    const Schedule schedule = selected(kGroupsOf4, target);
+    EXPECT_EQ(schedule.algorithm, Algorithm::kRotated) << target;
+    EXPECT_EQ(schedule.unroll, Unroll::kTaps) << target;
+    EXPECT_EQ(schedule.ic_unroll, 1) << target;
+  }
+}
+
+// Its sums are in an order of their own.
+TEST(SelectScheduleChoice, NeverRotatedUnderStrict) {
+  for (const std::string& target : testing::all_target_names())
+    for (const int channels : {1, 2, 4, 8, 16})
+      for (const int groups : {2, 32, 33}) {
+        const std::string conv = fmt::format(
+            "conv2d src=f32:nhwc:1x28x28x{} weights=f32:hwio:3x3x{}x{} groups={} accuracy=strict",
+            channels * groups, channels, channels * groups, groups);
+        EXPECT_NE(selected(conv, target).algorithm, Algorithm::kRotated) << target << ": " << conv;
+      }
+}
+
+// Turning 16 sums costs more than broadcasts that fill a vector anyhow.
+TEST(SelectScheduleChoice, DirectForGroupsOf16Channels) {
+  for (const std::string& target : testing::all_target_names())
+    EXPECT_EQ(selected("conv2d src=f32:nhwc:1x14x14x512 weights=f32:hwio:3x3x16x512 pads=1x1 "
+                       "groups=32",
+                       target)
+                  .algorithm,
+              Algorithm::kDirect)
+        << target;
+}
+
+TEST(SelectScheduleChoice, ReasonCountsEachRotationAsAnAccumulator) {
+  const Selection selection = select_schedule(conv_of(kGroupsOf4), target_of("x86-64-v4"));
+  const Schedule& s = selection.schedule;
+  EXPECT_THAT(selection.reason,
+              ::testing::HasSubstr(fmt::format("keep {} of 32 registers as accumulators",
+                                               4 * s.tile_pixels * s.tile_vectors)));
+}
+
+// Where lanes span groups and src and dst pass L2, they pass once, in the order of memory.
+TEST(SelectScheduleChoice, ChannelsInnermostWhereGroupsPassL2) {
+  const std::string filter = " weights=f32:hwio:3x3x1x144 pads=1x1 groups=144";
+  const std::string large = "conv2d src=f32:nhwc:1x56x56x144" + filter;  // 3.6 MB of src and dst
+  const std::string small = "conv2d src=f32:nhwc:1x14x14x144" + filter;  // 0.2 MB
+  for (const std::string& name : testing::all_target_names()) {
+    EXPECT_EQ(selected(large, name).order, LoopOrder::kOcInner) << name;
+    EXPECT_EQ(selected(small, name).order, LoopOrder::kPixelOuter) << name;
+    Target target = target_of(name);
+    target.l2_bytes = int64_t{16} << 20;
+    EXPECT_EQ(select_schedule(conv_of(large), target).schedule.order, LoopOrder::kPixelOuter);
+    target.l2_bytes = int64_t{1} << 17;
+    EXPECT_EQ(select_schedule(conv_of(small), target).schedule.order, LoopOrder::kOcInner);
+  }
+  EXPECT_EQ(selected(kGroupsOf4, "x86-64-v4").order, LoopOrder::kOcInner);
+}
+
+TEST(SelectScheduleChoice, ChannelsInnermostForGroupsOnly) {
+  for (const std::string& target : testing::all_target_names())
+    for (const std::string& text : testing::layer_texts()) {
+      const Schedule schedule = selected(text, target);
+      EXPECT_TRUE(lanes_span_groups(schedule.algorithm) || schedule.order != LoopOrder::kOcInner)
+          << target << ": " << text;
+    }
+}
+
+// Weights beyond half of L2 are fetched ahead by 2 to 16 tiles a block: a single tile reads as fast
+// as anything could fetch, and among many the first one's wait is lost. Steps of less than a line
+// (SSE, without FMA) fetch nothing.
+TEST(SelectScheduleChoice, FewTilesFetchTheNextBlock) {
+  int one = 0, few = 0, many = 0;
+  for (const std::string target : {"x86-64-v3", "x86-64-v4"})
+    for (const int size : {1, 2, 3, 7, 14, 28, 56}) {
+      const std::string text = fmt::format(
+          "conv2d src=f32:nhwc:1x{}x{}x512 weights=f32:hwio:3x3x512x512 pads=1x1", size, size);
+      const Schedule schedule = selected(text, target);
+      const int64_t in_a_row = schedule.tiles_per_task != 0
+                                   ? schedule.tiles_per_task
+                                   : nest_shape(conv_of(text), schedule).row_tiles;
+      const int64_t tiles = schedule.rows_per_task * in_a_row;
+      SCOPED_TRACE(target + ": " + text + "\n  " + print_schedule(schedule));
+      EXPECT_EQ(schedule.prefetch > 0, tiles >= 2 && tiles <= 16);
+      ++(tiles < 2 ? one : tiles <= 16 ? few : many);
+    }
+  EXPECT_GE(std::min({one, few, many}), 2) << "of each kind";
+  EXPECT_EQ(
+      selected("conv2d src=f32:nhwc:1x1x1x512 weights=f32:hwio:1x1x512x1000", "x86-64-v4").prefetch,
+      0);
 }
 
 TEST(SelectScheduleChoice, TinyConvolutionsHaveNoLoop) {
