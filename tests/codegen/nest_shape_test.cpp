@@ -66,6 +66,39 @@ TEST(NestShape, GroupedNeedsWholeGroupsInAVector) {
       conv_of("conv2d src=f32:nchw:1x12x9x9 weights=f32:hwio:3x3x2x24 groups=6"), 8));
 }
 
+TEST(NestShape, RotatedKeepsASumForEachChannelOfAGroup) {
+  const std::string conv = "conv2d src=f32:nhwc:1x9x9x24 weights=f32:hwio:3x3x4x24 groups=6";
+  const NestShape s = shape_of(conv, "rotated lanes=8");
+  EXPECT_EQ(s.groups, 1);
+  EXPECT_EQ(s.ic, 4);
+  EXPECT_EQ(s.oc, 24);
+  EXPECT_EQ(s.oc_per_group, 4);
+  EXPECT_EQ(s.oc_blocks, 3);
+  EXPECT_EQ(s.rotations, 4);
+  for (const char* other : {"grouped lanes=8", "direct lanes=8"})
+    EXPECT_EQ(shape_of(conv, other).rotations, 1) << other;
+}
+
+TEST(NestShape, RotatedNeedsSquareGroupsInAVectorAndAFreeOrder) {
+  const std::string src = "conv2d src=f32:nhwc:1x9x9x12 ";
+  const std::string square = src + "weights=f32:hwio:3x3x2x12 groups=6";
+  for (int lanes : {4, 8, 16}) EXPECT_TRUE(can_run_rotated(conv_of(square), lanes));
+  EXPECT_TRUE(can_run_rotated(conv_of(square + " dst=f32:nchw"), 8));
+  EXPECT_TRUE(can_run_rotated(conv_of(src + "weights=f32:hwio:3x3x4x12 groups=3"), 4));
+  EXPECT_FALSE(can_run_rotated(conv_of(square + " accuracy=strict"), 8));
+  // 4 outputs from 2 inputs, 1 from 2, 3 from 3, more than the lanes, one group, channels first.
+  for (const char* weights :
+       {"weights=f32:hwio:3x3x2x24 groups=6", "weights=f32:hwio:3x3x2x6 groups=6",
+        "weights=f32:hwio:3x3x3x12 groups=4", "weights=f32:hwio:3x3x12x12"})
+    for (int lanes : {4, 8, 16})
+      EXPECT_FALSE(can_run_rotated(conv_of(src + weights), lanes)) << weights;
+  const std::string wide = "conv2d src=f32:nhwc:1x9x9x32 weights=f32:hwio:3x3x16x32 groups=2";
+  EXPECT_FALSE(can_run_rotated(conv_of(wide), 8));
+  EXPECT_TRUE(can_run_rotated(conv_of(wide), 16));
+  EXPECT_FALSE(can_run_rotated(
+      conv_of("conv2d src=f32:nchw:1x12x9x9 weights=f32:hwio:3x3x2x12 groups=6"), 8));
+}
+
 TEST(NestShape, MergedRowsAreOneRowOfAllPixels) {
   const std::string filter = " weights=f32:hwio:1x1x4x8";
   const NestShape last = shape_of("conv2d src=f32:nhwc:3x5x6x4" + filter, "merge_rows=1");
@@ -108,7 +141,8 @@ TEST(NestShape, TasksCoverAllWork) {
     for (int vectors : {1, 2, 4})
       for (int rows : {1, 2, 7, 100})
         for (int tiles : {0, 1, 3, 100})
-          for (LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
+          for (LoopOrder order :
+               {LoopOrder::kOcOuter, LoopOrder::kPixelOuter, LoopOrder::kOcInner}) {
             const Schedule schedule{.lanes = 8,
                                     .tile_pixels = pixels,
                                     .tile_vectors = vectors,

@@ -31,6 +31,11 @@ const Case kCases[] = {
     {"conv2d src=f32:nhwc:1x9x9x4", "groups=4", 1, 3, 3, 1, 8, 4},
     {"conv2d src=f32:nhwc:1x9x9x10", "groups=5", 1, 2, 3, 2, 20, 5},
     {"conv2d src=f32:nhwc:1x9x9x7", "groups=7", 1, 3, 3, 1, 14, 7},
+    {"conv2d src=f32:nhwc:1x9x9x22", "groups=11", 1, 3, 3, 2, 22, 11},
+    {"conv2d src=f32:nhwc:1x9x9x20", "groups=5", 1, 2, 3, 4, 20, 5},
+    {"conv2d src=f32:nhwc:1x9x9x72", "groups=9", 1, 3, 2, 8, 72, 9},
+    {"conv1d src=f32:nwc:1x9x48", "groups=3", 1, 1, 2, 16, 48, 3},
+    {"conv3d src=f32:ndhwc:1x9x9x9x12", "groups=3", 2, 3, 2, 4, 12, 3},
     {"conv3d src=f32:ndhwc:1x9x9x9x2", "", 2, 3, 4, 2, 17, 1},
     {"conv1d src=f32:nwc:1x9x2", "", 1, 1, 5, 2, 64, 1},
     {"conv2d src=f32:nhwc:1x9x9x2", "", 1, 3, 3, 2, 0, 1},
@@ -66,6 +71,9 @@ std::vector<Schedule> schedules(const ir::Conv& conv) {
       if (can_run_grouped(conv, lanes))
         result.push_back(
             {.algorithm = Algorithm::kGrouped, .lanes = lanes, .tile_vectors = vectors});
+      if (can_run_rotated(conv, lanes))
+        result.push_back(
+            {.algorithm = Algorithm::kRotated, .lanes = lanes, .tile_vectors = vectors});
     }
   return result;
 }
@@ -90,6 +98,19 @@ std::vector<float> iota(int64_t count) {
   return weights;
 }
 
+// Where lanes span groups: the weight of row (tap, step) in the lane of a channel counted over all
+// groups. Grouped: from input `step` of its group to that channel. Rotated: from that channel, as
+// an input, to the output `step` places on in its group.
+int64_t group_weights_index(const Case& c, bool oi_first, const Schedule& schedule, int64_t channel,
+                            int64_t tap, int64_t step) {
+  if (schedule.algorithm != Algorithm::kRotated)
+    return weights_index(c, oi_first, channel, step, tap);
+  const int64_t group = channel / c.i, input = channel % c.i;
+  int64_t output = input + step;
+  if (output >= c.i) output -= c.i;
+  return weights_index(c, oi_first, group * c.i + output, input, tap);
+}
+
 // The documented order, walked: [group][block of oc][tap][ic][lanes x vectors].
 std::vector<float> expected_order(const Case& c, bool oi_first, const Schedule& schedule) {
   const int64_t groups = lanes_span_groups(schedule.algorithm) ? 1 : c.groups;
@@ -102,9 +123,10 @@ std::vector<float> expected_order(const Case& c, bool oi_first, const Schedule& 
       for (int64_t tap = 0; tap < c.kd * c.kh * c.kw; ++tap)
         for (int64_t i = 0; i < c.i; ++i)
           for (int64_t lane = 0; lane < width; ++lane)
-            order.push_back(lane >= left ? 0.0f
-                                         : 1.0f + static_cast<float>(weights_index(
-                                                      c, oi_first, g * oc + first + lane, i, tap)));
+            order.push_back(
+                lane >= left ? 0.0f
+                             : 1.0f + static_cast<float>(group_weights_index(
+                                          c, oi_first, schedule, g * oc + first + lane, tap, i)));
     }
   return order;
 }
@@ -118,6 +140,27 @@ TEST(PackedLayout, WeightsLieInTheDocumentedOrder) {
                   expected_order(c, oi_first, schedule))
             << ir::print_conv(conv) << " " << print_schedule(schedule);
     }
+}
+
+// By hand: three groups of 2, two taps, the weight from i to o of group g at tap t being t g i o as
+// digits; the third group alone in the second vector.
+TEST(PackedLayout, RotatedWeightsByHand) {
+  const ir::Conv conv = conv_of("conv1d src=f32:nwc:1x9x6 weights=f32:wio:2x2x6 groups=3");
+  // Taps from 1 on, so that no weight is 0: [tap][i][group, o].
+  const std::vector<float> weights = {1000, 1001, 1100, 1101, 1200, 1201,  // from input 0
+                                      1010, 1011, 1110, 1111, 1210, 1211,  // from input 1
+                                      2000, 2001, 2100, 2101, 2200, 2201,  // the second tap
+                                      2010, 2011, 2110, 2111, 2210, 2211};
+  const Schedule schedule{.algorithm = Algorithm::kRotated, .lanes = 4};
+  EXPECT_EQ(packed_of(conv, schedule, weights),
+            (std::vector<float>{1000, 1011, 1100, 1111,  // to its own place: 0 to 0, 1 to 1
+                                1001, 1010, 1101, 1110,  // one on: 0 to 1, 1 to 0
+                                2000, 2011, 2100, 2111,  //
+                                2001, 2010, 2101, 2110,  //
+                                1200, 1211, 0,    0,     // the second block
+                                1201, 1210, 0,    0,     //
+                                2200, 2211, 0,    0,     //
+                                2201, 2210, 0,    0}));
 }
 
 TEST(PackedLayout, EachWeightLandsOnceAndTailsAreZero) {

@@ -38,12 +38,13 @@ TEST(ScheduleText, HoldsEveryField) {
 
 std::vector<Schedule> schedule_grid() {
   std::vector<Schedule> grid;
-  for (Algorithm algorithm : {Algorithm::kDirect, Algorithm::kDepthwise, Algorithm::kGrouped})
+  for (Algorithm algorithm : {Algorithm::kDirect, Algorithm::kDepthwise, Algorithm::kGrouped,
+                              Algorithm::kRotated, Algorithm::kPlanar})
     for (int lanes : {4, 8, 16})
       for (int pixels : {1, 14, 64})
         for (int vectors : {1, 8})
-          for (LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter})
-            for (Unroll unroll : {Unroll::kTile, Unroll::kTaps, Unroll::kFull})
+          for (LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter, LoopOrder::kOcInner})
+            for (Unroll unroll : {Unroll::kTile, Unroll::kRow, Unroll::kTaps, Unroll::kFull})
               for (Edges edges : {Edges::kExact, Edges::kRanged})
                 for (Epilogue epilogue : {Epilogue::kInline, Epilogue::kLoop})
                   for (bool merge : {false, true})
@@ -61,6 +62,13 @@ std::vector<Schedule> schedule_grid() {
                                     .rows_per_task = int64_t{1} << (pixels / 2),
                                     .tiles_per_task = pixels - 1});
   return grid;
+}
+
+TEST(ScheduleText, WordsSayWhatTheyMean) {
+  EXPECT_EQ(schedule_of("rotated").algorithm, Algorithm::kRotated);
+  EXPECT_EQ(schedule_of("order=oc_inner").order, LoopOrder::kOcInner);
+  EXPECT_THAT(print_schedule({.algorithm = Algorithm::kRotated, .order = LoopOrder::kOcInner}),
+              AllOf(StartsWith("rotated lanes="), HasSubstr(" order=oc_inner ")));
 }
 
 TEST(ScheduleText, RoundTripsOverAnyBase) {
@@ -114,7 +122,7 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"tile=2x2x2", "schedule tile=2x2: expected a number"},
            {"ic_unroll=0", "schedule ic_unroll=0: expected a number from 1 to 4096"},
            {"ic_unroll=4097", "schedule ic_unroll=4097: expected a number"},
-           {"order=up", "schedule order=up: expected oc_outer, pixel_outer"},
+           {"order=up", "schedule order=up: expected oc_outer, pixel_outer, oc_inner"},
            {"unroll=FULL", "schedule unroll=FULL: expected tile, row, taps, full"},
            {"edges=sharp", "schedule edges=sharp: expected exact, ranged"},
            {"epilogue=", "schedule epilogue=: expected inline, loop"},
@@ -123,7 +131,8 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"rows_per_task=0", "schedule rows_per_task=0: expected a number from 1 to"},
            {"rows_per_task=99999999999999999999", "schedule rows_per_task=99999999999999999999: "},
            {"tiles_per_task=-1", "schedule tiles_per_task=-1: expected a number from 0 to"},
-           {"winograd", "schedule algorithm=winograd: expected direct, depthwise"},
+           {"winograd",
+            "schedule algorithm=winograd: expected direct, depthwise, grouped, rotated, planar"},
            {"depth=3", "schedule depth=3: unknown word, expected one of lanes, tile"},
            {"=3", "schedule =3: unknown word"}}) {
     const Result<Schedule> result = parse_schedule("direct " + text + " edges=exact", {});
@@ -157,12 +166,32 @@ TEST(CheckSchedule, EachRuleIsNamed) {
       {"grouped lanes=8", k3x3, "x86-64-v3", kInvalid, "algorithm=grouped: expected"},
       {"grouped lanes=4", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x32 groups=4",
        "x86-64-v3", kInvalid, "algorithm=grouped: expected"},
+      {"rotated lanes=8", k3x3, "x86-64-v3", kInvalid, "algorithm=rotated: expected groups of few"},
+      {"rotated lanes=8", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x16 groups=4",
+       "x86-64-v3", kInvalid,
+       "algorithm=rotated: expected groups of few channels, channels last: as many outputs as "
+       "inputs"},
+      {"rotated lanes=8", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x4 groups=4",
+       "x86-64-v3", kInvalid, "algorithm=rotated: expected"},
+      {"rotated lanes=8", "conv2d src=f32:nhwc:1x9x9x9 weights=f32:hwio:3x3x3x9 groups=3",
+       "x86-64-v3", kInvalid, "a power of two that divides 8 lanes"},
+      {"rotated lanes=4", "conv2d src=f32:nhwc:1x9x9x16 weights=f32:hwio:3x3x8x16 groups=2",
+       "x86-64-v3", kInvalid, "a power of two that divides 4 lanes"},
+      {"rotated lanes=8", "conv2d src=f32:nchw:1x8x9x9 weights=f32:hwio:3x3x2x8 groups=4",
+       "x86-64-v3", kInvalid, "channels last"},
+      {"rotated lanes=8",
+       "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x8 groups=4 accuracy=strict", "x86-64-v3",
+       kInvalid, "and accuracy=normal"},
       {"merge_rows=1", k3x3, "x86-64-v3", kInvalid, "merge_rows=1: expected a 1x1 filter"},
       {"merge_rows=1", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:1x1x8x8 strides=2x2",
        "x86-64-v3", kInvalid, "merge_rows=1: expected"},
       {"merge_rows=1", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:1x1x8x8 pads=1:0x0",
        "x86-64-v3", kInvalid, "merge_rows=1: expected"},
       {"unroll=full", k3x3, "x86-64-v4", kExhausted, "unroll=full tile=1x1"},
+      // 31 rows of 31 taps without a branch, 8 channels each: 23,064 FMAs.
+      {"rotated lanes=16 tile=3x1 unroll=taps",
+       "conv2d src=f32:nhwc:1x100x100x64 weights=f32:hwio:31x31x8x64 groups=8", "x86-64-v4",
+       kExhausted, "unroll=taps tile=3x1"},
       {"ic_unroll=4096 tile=8x1", "conv2d src=f32:nhwc:1x9x9x8192 weights=f32:hwio:1x1x8192x8",
        "x86-64-v4", kExhausted, "ic_unroll=4096"},
       {"edges=exact", "conv1d src=f32:nwc:1x9x4 weights=f32:wio:3x4x4 pads=99999", "x86-64-v4",
@@ -192,7 +221,17 @@ TEST(CheckSchedule, WhatIsAllowedPasses) {
        "x86-64-v2"},
       {"edges=ranged", "conv1d src=f32:nwc:1x9x4 weights=f32:wio:3x4x4 pads=99999", "x86-64-v2"},
       {"depthwise lanes=8 unroll=taps",
-       "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x1x8 groups=8", "x86-64-v3"}};
+       "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x1x8 groups=8", "x86-64-v3"},
+      {"grouped lanes=8",
+       "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x8 groups=4 accuracy=strict",
+       "x86-64-v3"},
+      {"rotated lanes=8 tile=2x3 unroll=taps",
+       "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x2x8 groups=4 dst=f32:nchw", "x86-64-v3"},
+      {"rotated lanes=16", "conv2d src=f32:nhwc:1x9x9x32 weights=f32:hwio:3x3x16x32 groups=2",
+       "x86-64-v4"},
+      {"rotated lanes=4", "conv2d src=f32:nhwc:1x9x9x3 weights=f32:hwio:3x3x1x3 groups=3",
+       testing::kAArch64},
+      {"lanes=8 order=oc_inner prefetch=2", k3x3, "x86-64-v3"}};
   for (const auto& [schedule, conv, target] : cases) {
     const Status status = check_schedule(schedule_of(schedule), conv_of(conv), target_of(target));
     EXPECT_TRUE(status.ok()) << schedule << ": " << status.message();
