@@ -134,13 +134,17 @@ struct Channels {
 Channels draw_channels(Random& random, int64_t largest) {
   const int64_t in = draw_channel_count(random, largest);
   const int64_t out = draw_channel_count(random, largest);
-  switch (random.below(8)) {
+  switch (random.below(9)) {
     case 0:
       return {std::min(largest, random.pick<int64_t>({2, 3, 4, 5, 8})), in, out};
     case 1:
       return {in, 1, 1};
     case 2:
       return {in, 1, std::min(largest, random.pick<int64_t>({2, 3}))};
+    case 3: {  // as many out as in, several groups a vector
+      const int64_t channels = std::min(largest, random.pick<int64_t>({2, 2, 4, 4, 8, 16}));
+      return {std::min(largest, random.pick<int64_t>({2, 3, 5, 8, 11})), channels, channels};
+    }
     default:
       return {1, in, out};
   }
