@@ -9,6 +9,7 @@
 
 #include "ir/text.h"
 #include "runtime/verify.h"
+#include "tests/support/isa_levels.h"
 #include "tests/support/kernels.h"
 
 namespace convgen::testing {
@@ -158,6 +159,8 @@ const std::vector<const char*> kGroups = {
     "conv2d src=f32:nhwc:1x5x6x34 weights=f32:hwio:3x3x17x38 groups=2 pads=1x1",
     "conv2d src=f32:nchw:1x15x6x5 weights=f32:oihw:10x3x2x2 groups=5",
     "conv2d src=f32:nhwc:1x6x6x32 weights=f32:hwio:3x3x1x64 groups=32 pads=1x1",
+    "conv2d src=f32:nhwc:1x6x6x36 weights=f32:hwio:3x3x4x36 groups=9 pads=1x1",
+    "conv2d src=f32:nhwc:1x6x6x48 weights=f32:hwio:3x3x16x48 groups=3 pads=1x1",
     "conv2d src=f32:nhwc:1x6x6x5 weights=f32:hwio:3x3x1x15 groups=5 pads=1x1 strides=2x2",
     "conv2d src=f32:nchw:1x7x6x6 weights=f32:oihw:7x1x3x3 groups=7 pads=1x1",
     "conv2d src=f32:nhwc:1x6x6x31 weights=f32:oihw:31x1x5x5 groups=31 dst=f32:nchw pads=2x2",
@@ -192,8 +195,11 @@ TEST(EdgeCasesTest, GroupsOfFewChannels) {
             conv_of(fmt::format("conv2d src=f32:nhwc:1x4x5x{} weights=f32:hwio:3x2x{}x{} groups={} "
                                 "pads=1:1x1:0 post=bias",
                                 ic * groups, ic, oc * groups, groups));
-        for (const char* schedule : {"", "grouped lanes=4 tile=3x1", "grouped lanes=16 tile=2x2",
-                                     "grouped lanes=8 edges=ranged tile=1x1", "direct lanes=4"}) {
+        for (const char* schedule :
+             {"", "grouped lanes=4 tile=3x1", "grouped lanes=16 tile=2x2",
+              "grouped lanes=8 edges=ranged tile=1x1", "direct lanes=4",
+              "grouped lanes=4 tile=2x3 order=oc_inner", "direct lanes=4 tile=2x2 order=oc_inner",
+              "rotated lanes=8 tile=3x1 unroll=taps"}) {
           const Result<Kernel> kernel = engine.compile(conv, with_schedule(schedule));
           if (!kernel.ok()) continue;
           ++accepted;
@@ -205,8 +211,82 @@ TEST(EdgeCasesTest, GroupsOfFewChannels) {
         }
         engine.clear_cache();
       }
-  EXPECT_GE(accepted, 2 * 6 * 6 * 4);
+  EXPECT_GE(accepted, 3 * 6 * 6 * 4);
 }
+
+// --- Groups with as many outputs as inputs, on every instruction set ---
+
+// Borders, stride, dilation, pad_value, weights and dst the other way round, one and three axes,
+// merged rows. To be filled in: all channels, those of a group, groups.
+const char* const kSquareGroups[] = {
+    "conv2d src=f32:nhwc:1x5x9x{0} weights=f32:hwio:3x3x{1}x{0} groups={2} pads=1x1 post=bias,relu",
+    "conv2d src=f32:nhwc:2x6x9x{0} weights=f32:oihw:{0}x{1}x3x2 groups={2} strides=2x2 "
+    "pads=1:0x0:1",
+    "conv2d src=f32:nhwc:1x7x8x{0} weights=f32:hwio:3x3x{1}x{0} groups={2} dilations=2x2 pads=2x2",
+    "conv2d src=f32:nhwc:1x4x7x{0} weights=f32:hwio:2x3x{1}x{0} groups={2} pads=1x2 pad_value=-2",
+    "conv2d src=f32:nhwc:1x4x9x{0} weights=f32:hwio:3x3x{1}x{0} groups={2} dst=f32:nchw pads=1x1",
+    "conv2d src=f32:nhwc:2x3x5x{0} weights=f32:hwio:1x1x{1}x{0} groups={2} post=add",
+    "conv1d src=f32:nwc:2x11x{0} weights=f32:wio:4x{1}x{0} groups={2} pads=3:2",
+    "conv3d src=f32:ndhwc:1x3x4x5x{0} weights=f32:dhwio:2x3x2x{1}x{0} groups={2} pads=1x1x0",
+};
+
+const char* const kRotated[] = {
+    "rotated lanes={} tile=3x1 unroll=taps order=pixel_outer",
+    "rotated lanes={} tile=2x2 unroll=tile order=oc_inner edges=ranged tiles_per_task=1",
+    "rotated lanes={} tile=1x3 unroll=row order=oc_outer epilogue=loop rows_per_task=2",
+};
+
+class SquareGroupsTest : public ::testing::TestWithParam<IsaLevel> {
+ protected:
+  // Integers bit by bit and reals within the bound, by every schedule that fits.
+  void check(const Engine& engine, const ir::Conv& conv) {
+    for (const int lanes : {4, 8, 16})
+      for (const char* words : kRotated) {
+        const std::string schedule = fmt::format(fmt::runtime(words), lanes);
+        const Result<Kernel> kernel = engine.compile(conv, with_schedule(schedule));
+        if (!kernel.ok()) {
+          // Vectors wider than the target's, or groups wider than a vector, and nothing else.
+          const bool wide = kernel.status().message().rfind("schedule lanes=", 0) == 0;
+          EXPECT_TRUE(wide || lanes < conv.ic_per_group())
+              << kernel.status().message() << ": " << ir::print_conv(conv);
+          continue;
+        }
+        ++accepted_;
+        for (const VerifyData data : {VerifyData::kIntegers, VerifyData::kReals}) {
+          const Result<VerifyReport> report = verify_kernel(*kernel, {.seed = 3, .data = data});
+          ASSERT_TRUE(report.ok()) << report.status().message();
+          const bool integers = data == VerifyData::kIntegers;
+          const Reproducer again{.mcpu = GetParam().mcpu,
+                                 .seed = 3,
+                                 .data = integers ? "integers" : "reals",
+                                 .schedule = schedule};
+          EXPECT_TRUE(report->pass) << report->failure << "\n  again: " << again.text(conv);
+          EXPECT_EQ(report->bit_exact, integers);
+        }
+      }
+  }
+
+  int accepted_ = 0;
+};
+
+TEST_P(SquareGroupsTest, RotatedIsRight) {
+  const Result<Engine> engine = Engine::create({.mcpu = GetParam().mcpu});
+  if (!engine.ok() && engine.status().code() == StatusCode::kUnsupported)
+    GTEST_SKIP() << engine.status().message();
+  ASSERT_TRUE(engine.ok()) << engine.status().message();
+  for (const char* shape : kSquareGroups)
+    for (const int channels : {1, 2, 4, 8, 16})
+      for (const int groups : {2, 5, 9}) {  // less than a vector, a vector and a tail, several
+        check(*engine,
+              conv_of(fmt::format(fmt::runtime(shape), channels * groups, channels, groups)));
+        if (HasFatalFailure()) return;
+        engine->clear_cache();
+      }
+  EXPECT_GE(accepted_, 8 * 3 * 3 * 3) << "groups of 1, 2 and 4 fit a vector of 4";
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, SquareGroupsTest, ::testing::ValuesIn(kIsaLevels),
+                         [](const auto& test) { return test.param.name; });
 
 // The whole of a small convolution unrolled, no loop left.
 TEST(EdgeCasesTest, FullyUnrolled) {
@@ -214,14 +294,20 @@ TEST(EdgeCasesTest, FullyUnrolled) {
   for (const char* text :
        {"conv2d src=f32:nhwc:1x6x2x3 weights=f32:hwio:3x3x3x3 pads=1x1",
         "conv2d src=f32:nchw:1x2x4x5 weights=f32:oihw:3x2x3x3 strides=2x1 pads=1x0",
-        "conv1d src=f32:nwc:1x9x7 weights=f32:wio:3x1x7 groups=7 pads=1:1"}) {
+        "conv1d src=f32:nwc:1x9x7 weights=f32:wio:3x1x7 groups=7 pads=1:1",
+        "conv1d src=f32:nwc:2x7x10 weights=f32:wio:3x2x10 groups=5 pads=1:1"}) {
     const ir::Conv conv = conv_of(text);
-    const Kernel kernel = compile_kernel(engine, conv, with_schedule("unroll=full"));
-    EXPECT_NE(kernel.schedule().find("unroll=full"), std::string::npos);
-    for (const uint64_t seed : {1, 2}) {
-      const Result<VerifyReport> report = verify_kernel(kernel, {.seed = seed});
-      ASSERT_TRUE(report.ok()) << report.status().message();
-      EXPECT_TRUE(report->pass) << report->failure << ": " << text;
+    for (const char* words : {"", " order=oc_inner", " rotated lanes=4 tile=2x2"}) {
+      const Result<Kernel> kernel =
+          engine.compile(conv, with_schedule(std::string("unroll=full") + words));
+      EXPECT_EQ(kernel.ok(), words[1] != 'r' || conv.groups > 1) << words << ": " << text;
+      if (!kernel.ok()) continue;
+      EXPECT_NE(kernel->schedule().find("unroll=full"), std::string::npos);
+      for (const uint64_t seed : {1, 2}) {
+        const Result<VerifyReport> report = verify_kernel(*kernel, {.seed = seed});
+        ASSERT_TRUE(report.ok()) << report.status().message();
+        EXPECT_TRUE(report->pass) << report->failure << ": " << words << ": " << text;
+      }
     }
   }
 }

@@ -60,21 +60,25 @@ TEST(PackedWeightsTest, NothingBeyondThemIsRead) {
   const auto session = JitSession::create();
   ASSERT_TRUE(session.ok());
   const codegen::Target target = codegen::host_target().value();
-  int checked = 0;
+  int checked = 0, rotated = 0;
   for (uint64_t index = 0; index < 250; ++index) {
     const ir::Conv conv = ir::random_conv(test_seed() + 1, index);
     if (conv.dst_elements() == 0) continue;
     const Schedule selected = codegen::select_schedule(conv, target).schedule;
-    for (const char* words : {"", "prefetch=2 tile=3x2", "direct lanes=4 tile=2x3 ic_unroll=3"}) {
+    for (const char* words : {"", "prefetch=2 tile=3x2", "direct lanes=4 tile=2x3 ic_unroll=3",
+                              "order=oc_inner prefetch=1 tile=2x1", "rotated lanes=4 tile=2x3",
+                              "rotated lanes=8 tile=3x1 unroll=taps order=oc_inner"}) {
       const Result<Schedule> schedule = codegen::parse_schedule(words, selected);
       ASSERT_TRUE(schedule.ok()) << schedule.status().message();
       if (!codegen::check_schedule(*schedule, conv, target).ok()) continue;
       ++checked;
+      rotated += schedule->algorithm == codegen::Algorithm::kRotated ? 1 : 0;
       check(**session, target, conv, *schedule);
       ASSERT_FALSE(HasFatalFailure()) << ir::print_conv(conv);
     }
   }
-  EXPECT_GE(checked, 500);
+  EXPECT_GE(checked, 700);
+  EXPECT_GE(rotated, 10);
 }
 
 }  // namespace

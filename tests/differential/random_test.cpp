@@ -16,7 +16,6 @@
 #include "ir/text.h"
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
-#include "tests/support/isa_levels.h"
 #include "tests/support/kernels.h"
 
 namespace convgen::testing {
@@ -40,7 +39,7 @@ std::string draw_schedule(Random& random) {
   say(fmt::format("tile={}x{}", 1 + random.below(random.one_in(4) ? 14 : 5), 1 + random.below(3)));
   say(fmt::format("lanes={}", pick(random, {"4", "4", "8", "16"})));
   say(fmt::format("ic_unroll={}", 1 + random.below(9)));
-  say(fmt::format("order={}", pick(random, {"oc_outer", "pixel_outer"})));
+  say(fmt::format("order={}", pick(random, {"oc_outer", "pixel_outer", "oc_inner"})));
   say(fmt::format("unroll={}", pick(random, {"tile", "tile", "taps", "taps", "full"})));
   say(fmt::format("edges={}", pick(random, {"exact", "ranged", "ranged"})));
   say(fmt::format("epilogue={}", pick(random, {"inline", "loop", "loop"})));
@@ -48,7 +47,8 @@ std::string draw_schedule(Random& random) {
   say(fmt::format("tiles_per_task={}", random.below(4)));
   say(fmt::format("prefetch={}", random.below(4)));
   if (random.one_in(3)) {
-    const char* algorithm = pick(random, {"direct", "direct", "grouped", "depthwise"});
+    const char* algorithm =
+        pick(random, {"direct", "direct", "direct", "grouped", "rotated", "depthwise"});
     words += (words.empty() ? "" : " ") + std::string(algorithm);
   }
   return words.empty() ? "tile=1x1" : words;
@@ -73,12 +73,7 @@ ir::Conv draw_conv(uint64_t index) {
 // Everything one shard does, and what it counted.
 class Shard {
  public:
-  explicit Shard(uint64_t first) : first_(first) {
-    for (const IsaLevel& level : kIsaLevels) {
-      Result<Engine> engine = Engine::create({.mcpu = level.mcpu});
-      if (engine.ok()) engines_.emplace_back(level.mcpu, *engine);
-    }
-  }
+  explicit Shard(uint64_t first) : first_(first), engines_(make_engines()) {}
 
   void run() {
     for (uint64_t i = first_; i < first_ + kConvsPerShard; ++i) {
@@ -98,7 +93,8 @@ class Shard {
   int64_t odd_tried = 0;
   int64_t odd_accepted = 0;
   int64_t tasks_of_threaded = 0;
-  size_t engines() const { return engines_.size(); }
+  int64_t rotated = 0;
+  int64_t oc_inner = 0;
 
  private:
   Reproducer reproducer(size_t engine, const VerifyOptions& options) const {
@@ -117,6 +113,8 @@ class Shard {
     EXPECT_EQ(report->checked_outputs, kernel.conv().dst_elements());
     ++verified;
     bit_exact += report->bit_exact ? 1 : 0;
+    rotated += kernel.schedule().rfind("rotated ", 0) == 0 ? 1 : 0;
+    oc_inner += kernel.schedule().find(" order=oc_inner ") != std::string::npos ? 1 : 0;
   }
 
   void check(size_t engine, const ir::Conv& conv, const VerifyOptions& options) {
@@ -173,7 +171,7 @@ class Shard {
   }
 
   const uint64_t first_;
-  std::vector<std::pair<std::string, Engine>> engines_;
+  const std::vector<std::pair<std::string, Engine>> engines_;
 };
 
 class RandomTest : public ::testing::TestWithParam<int> {};
@@ -181,14 +179,18 @@ class RandomTest : public ::testing::TestWithParam<int> {};
 TEST_P(RandomTest, AgreesWithInterpreter) {
   fmt::print("CONVGEN_TEST_SEED={}\n", test_seed());
   Shard shard(static_cast<uint64_t>(GetParam()) * kConvsPerShard);
-  ASSERT_GE(shard.engines(), 1u);
   shard.run();
-  fmt::print("verified {} kernels, {} bit exact; {} of {} odd schedules accepted\n", shard.verified,
-             shard.bit_exact, shard.odd_accepted, shard.odd_tried);
+  fmt::print(
+      "verified {} kernels, {} bit exact, {} rotated, {} oc_inner; {} of {} odd schedules "
+      "accepted\n",
+      shard.verified, shard.bit_exact, shard.rotated, shard.oc_inner, shard.odd_accepted,
+      shard.odd_tried);
   // What the test promises to have looked at.
   EXPECT_GE(shard.verified, static_cast<int64_t>(kConvsPerShard));
   EXPECT_GE(shard.bit_exact * 4, shard.verified) << "too few on exact integers";
   EXPECT_GE(shard.odd_accepted * 2, shard.odd_tried) << "too many schedules refused";
+  EXPECT_GE(shard.rotated, 2);
+  EXPECT_GE(shard.oc_inner, 2);
   EXPECT_GT(shard.tasks_of_threaded, static_cast<int64_t>(kConvsPerShard) / 20);
 }
 

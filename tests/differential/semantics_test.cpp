@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -40,6 +41,23 @@ const char* const kShapes[] = {
     "conv3d src=f32:ndhwc:1x3x4x5x3 weights=f32:dhwio:3x3x3x3x9 pads=1x1x1",
 };
 
+// Groups with as many outputs as inputs, which rotated takes: 2, 4, 8 and 16 channels, whole
+// vectors and tails; all with padding at every border.
+const char* const kSquareGroups[] = {
+    "conv2d src=f32:nhwc:1x6x7x14 weights=f32:hwio:3x3x2x14 groups=7 pads=1x1",
+    "conv2d src=f32:nhwc:1x7x9x20 weights=f32:oihw:20x4x3x3 dst=f32:nchw groups=5 strides=2x2 "
+    "pads=1x1",
+    "conv2d src=f32:nhwc:1x9x9x24 weights=f32:hwio:3x3x8x24 groups=3 dilations=2x2 pads=2x2",
+    "conv1d src=f32:nwc:2x12x48 weights=f32:wio:5x16x48 groups=3 pads=2:2",
+    "conv3d src=f32:ndhwc:1x3x4x5x12 weights=f32:dhwio:3x3x3x4x12 groups=3 pads=1x1x1",
+};
+
+const char* const kRotated[] = {
+    "rotated lanes=4 tile=3x1 unroll=taps",
+    "rotated lanes=8 tile=2x2 unroll=taps order=oc_inner",
+    "rotated lanes=16 tile=5x1 unroll=row edges=ranged order=oc_inner",
+};
+
 const char* const kSchedules[] = {
     "",
     "tile=1x1 unroll=tile edges=ranged",
@@ -47,15 +65,39 @@ const char* const kSchedules[] = {
     "tile=2x2 order=pixel_outer ic_unroll=2 epilogue=loop",
     "direct tile=5x1 edges=ranged unroll=taps rows_per_task=2 tiles_per_task=1",
     "direct tile=2x1 prefetch=2",
+    "tile=2x1 order=oc_inner unroll=taps rows_per_task=3",
+    "direct tile=3x2 order=oc_inner edges=ranged prefetch=1",
 };
+
+// Calls check(conv, kernel, how) for every square group by every rotated schedule that fits it, on
+// every instruction set.
+template <typename Check>
+void for_rotated_kernels(const std::string& words, Check check) {
+  const auto engines = make_engines();
+  size_t accepted = 0;
+  for (const char* shape : kSquareGroups) {
+    const ir::Conv conv = conv_of(std::string(shape) + words);
+    for (const auto& [mcpu, engine] : engines)
+      for (const char* schedule : kRotated) {
+        const Result<Kernel> kernel = engine.compile(conv, with_schedule(schedule));
+        if (!kernel.ok()) continue;
+        ++accepted;
+        check(conv, *kernel, fmt::format("{} on '{}'", schedule, mcpu));
+      }
+  }
+  EXPECT_GE(accepted, 3 * engines.size()) << "four lanes take three of the shapes everywhere";
+}
 
 // Calls check(conv, kernel, how) for every shape by every schedule that fits it, and the generic
 // path. `words` are appended to the shape.
 template <typename Check>
 void for_all_kernels(const std::string& words, Check check) {
+  for_rotated_kernels(words, check);
   const Engine engine = make_engine();
+  std::vector<const char*> shapes(std::begin(kShapes), std::end(kShapes));
+  shapes.insert(shapes.end(), std::begin(kSquareGroups), std::end(kSquareGroups));
   int refused = 0;
-  for (const char* shape : kShapes) {
+  for (const char* shape : shapes) {
     const ir::Conv conv = conv_of(std::string(shape) + words);
     check(conv, compile_kernel(engine, conv, generic_engine()), "generic");
     for (const char* schedule : kSchedules) {
@@ -67,7 +109,7 @@ void for_all_kernels(const std::string& words, Check check) {
       }
     }
   }
-  EXPECT_LE(refused, 8) << "of 96";
+  EXPECT_LE(refused, 8) << "of 168";
 }
 
 // An Inf in src or weights times anything, on every path; the interpreter says what is due.

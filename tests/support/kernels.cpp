@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "ir/text.h"
+#include "tests/support/isa_levels.h"
 
 namespace convgen::testing {
 namespace {
@@ -69,6 +70,16 @@ Engine make_engine(const std::string& mcpu) {
   Result<Engine> engine = Engine::create({.mcpu = mcpu});
   if (!engine.ok()) fail("engine for '" + mcpu + "'", engine.status());
   return *std::move(engine);
+}
+
+std::vector<std::pair<std::string, Engine>> make_engines() {
+  std::vector<std::pair<std::string, Engine>> engines;
+  for (const IsaLevel& level : kIsaLevels) {
+    Result<Engine> engine = Engine::create({.mcpu = level.mcpu});
+    if (engine.ok()) engines.emplace_back(level.mcpu, *engine);
+  }
+  if (engines.empty()) throw std::runtime_error("no engine for any instruction set");
+  return engines;
 }
 
 ir::TensorInputs HostTensors::inputs() const {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ir/conv.h"
@@ -36,6 +37,9 @@ inline CompileOptions for_threads(int threads) { return {EngineKind::kJit, "", t
 
 // An engine that must start; an empty mcpu is the host.
 Engine make_engine(const std::string& mcpu = "");
+
+// An engine for each instruction set of isa_levels.h that the host has, with its mcpu.
+std::vector<std::pair<std::string, Engine>> make_engines();
 
 enum class Data {
   kIntegers,  // -4 ... 4 without 0: sums of up to 2^20 terms are exact
