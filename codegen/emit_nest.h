@@ -60,6 +60,7 @@ struct KernelPointers {
 //           acc = 0
 //           for kd, kh inside the image        acc += products of the row of taps
 //           dst = post-ops(acc)
+// With order=oc_inner the loop over oc blocks stands around acc, within a tile.
 void emit_nest(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
                const NestShape& shape, const KernelPointers& pointers, llvm::Value* begin,
                llvm::Value* end, TapEmitter& taps);
