@@ -32,6 +32,10 @@ double transposed_store_cycles(int lanes) { return std::log2(lanes) + kStoreCycl
 // own out of L2, and costs its neighbours so much (depthwise 56x56x144: 113 us at 2 pixels, 120 at
 // 5, 126 at 14).
 constexpr double kStreamCycles = 0.1;
+// Fitted on 1x1 112x112x32->16: 75 us at 8x1, 81 at 12x1, 88 at 14x1, 94 at 28x1.
+constexpr double kLinesInFlight = 16;
+constexpr double kLineWaitCycles = 6;
+constexpr double kUnforeseenLines = 2;  // of a pixel; those behind have been fetched ahead
 // A permute and an addition, which compete for the ports of the FMAs.
 constexpr double kRotationCycles = 1;
 
@@ -70,6 +74,20 @@ double row_pixels(const NestShape& shape, const Tile& tile) {
   return std::min(span, tile.pixels * static_cast<double>(shape.kernel.w));
 }
 
+// A tile's first look at src, where that comes from beyond L2: more lines at once than the core has
+// in flight wait for each other. The blocks of output channels behind the first find them in L2.
+double wait_cycles(const NestShape& shape, const Target& target, const Tile& tile) {
+  const double floats = static_cast<double>(shape.n * shape.groups * shape.ic) *
+                        static_cast<double>(shape.in.product());
+  if (4 * floats <= 0.5 * static_cast<double>(target.l2_bytes)) return 0;
+  const double rows = static_cast<double>(std::min(shape.kernel.h, shape.strides.h) *
+                                          std::min(shape.kernel.d, shape.strides.d));
+  const double pixel_lines = static_cast<double>(shape.ic) / static_cast<double>(kLineFloats);
+  const double lines = rows * row_pixels(shape, tile) * std::min(pixel_lines, kUnforeseenLines);
+  const double blocks = static_cast<double>(std::max<int64_t>(1, shape.oc_blocks));
+  return std::max(0.0, lines - kLinesInFlight) * kLineWaitCycles / blocks;
+}
+
 double direct_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
                      const Tile& tile) {
   const double rows = static_cast<double>(shape.kernel.d * shape.kernel.h);
@@ -79,7 +97,8 @@ double direct_cycles(const NestShape& shape, const Target& target, const Schedul
   const double src_bytes = 4 * rows * row_pixels(shape, tile) * ic;
   const bool weights_stay = weights_bytes <= 0.5 * static_cast<double>(target.l1d_bytes);
   return steps * step_cycles(target, tile) + src_bytes / kSrcBytesPerCycle +
-         (weights_stay ? 0 : weights_bytes / kWeightsBytesPerCycle);
+         (weights_stay ? 0 : weights_bytes / kWeightsBytesPerCycle) +
+         wait_cycles(shape, target, tile);
 }
 
 // Shuffles a vector of K that are interleaved or taken apart.
