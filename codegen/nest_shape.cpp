@@ -78,8 +78,11 @@ bool can_run_planar(const ir::Conv& conv) {
   return planes && (conv.strides.w == 1 || conv.out.w <= 1);
 }
 
+// Neighbouring pixels of one channel are taken apart by shuffles, whose number grows with the
+// stride; blocks of channels by transposing, at any stride.
 bool can_run_staged(const ir::Conv& conv) {
-  return conv.src_layout == ActivationLayout::kChannelsLast || conv.strides.w <= kMaxInterleave;
+  const bool blocks = conv.src_layout == ActivationLayout::kChannelsLast && conv.ic > 1;
+  return blocks || conv.strides.w <= kMaxInterleave;
 }
 
 bool interleaves_dst(const ir::Conv& conv) {

@@ -167,11 +167,11 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
                     "a convolution with one input and one output channel a group, channels last");
   if (s.algorithm == Algorithm::kPlanar && !can_run_planar(conv))
     return bad_word("algorithm", "planar",
-                    "src with its channels first and stride 1 along the width");
+                    "src with its channels first, or one alone, and stride 1 along the width");
   if (s.algorithm == Algorithm::kStaged && !can_run_staged(conv))
     return bad_word("algorithm", "staged",
                     fmt::format("a stride of at most {} along the width where src has its channels "
-                                "first",
+                                "first, or one alone",
                                 kMaxInterleave));
   if (s.algorithm == Algorithm::kGrouped && !can_run_grouped(conv, s.lanes))
     return bad_word("algorithm", "grouped",

@@ -175,5 +175,140 @@ TEST(NestShape, EmptyConvolutionsHaveNoTask) {
     EXPECT_EQ(shape_of(text, "lanes=4").tasks(), 0) << text;
 }
 
+// Out 10 x 15. Four rows of outputs see 3 * 2 + 2 + 1 rows of 30 columns, 15 of each phase.
+TEST(StageShape, HoldsTheRowsOfATaskByChannelAndPhase) {
+  const std::string conv =
+      "conv2d src=f32:nhwc:2x20x30x3 weights=f32:hwio:3x3x3x8 strides=2x2 pads=1x1";
+  const NestShape s = shape_of(conv, "staged lanes=8 rows_per_task=4");
+  ASSERT_TRUE(s.stage.has_value());
+  EXPECT_EQ(s.stage->phases, 2);
+  EXPECT_EQ(s.stage->rows, 9);
+  EXPECT_EQ(s.stage->plane, 16);
+  EXPECT_EQ(s.src.w, 1);
+  EXPECT_EQ(s.src.c, 2 * 16);
+  EXPECT_EQ(s.src.h, 3 * 2 * 16);
+  EXPECT_EQ(s.src.d, 9 * 3 * 2 * 16);
+  EXPECT_EQ(s.tensor.c, 1);
+  EXPECT_EQ(s.tensor.w, 3);
+  EXPECT_EQ(s.tensor.h, 3 * 30);
+  EXPECT_EQ(s.tensor.n, 3 * 30 * 20);
+  EXPECT_EQ(stage_floats(conv_of(conv), schedule_of("staged lanes=8 rows_per_task=4")), 9 * 96);
+}
+
+TEST(StageShape, RowsAreThoseOfTheImageAtMost) {
+  const std::string conv = "conv2d src=f32:nchw:1x5x20x30 weights=f32:oihw:4x5x3x3 dilations=3x1";
+  EXPECT_EQ(shape_of(conv, "staged").stage->rows, 7);  // one row of outputs, three taps 3 apart
+  EXPECT_EQ(shape_of(conv, "staged rows_per_task=2").stage->rows, 8);
+  EXPECT_EQ(shape_of(conv, "staged rows_per_task=14").stage->rows, 20);
+  EXPECT_EQ(shape_of(conv, "staged rows_per_task=1000000").stage->rows, 20);
+}
+
+TEST(StageShape, DepthsOfTheKernelAreStaged) {
+  const std::string conv =
+      "conv3d src=f32:ncdhw:1x2x9x8x7 weights=f32:oidhw:4x2x3x2x2 dilations=4x1x1";
+  const NestShape s = shape_of(conv, "staged lanes=4");
+  EXPECT_EQ(s.stage->rows, 2);
+  EXPECT_EQ(s.src.d, 2 * 2 * 8);
+  EXPECT_EQ(s.tensor.d, 8 * 7);
+  EXPECT_EQ(stage_floats(conv_of(conv), schedule_of("staged lanes=4")), 3 * 2 * 2 * 8);
+}
+
+TEST(StageShape, ChannelsAreThoseOfAGroup) {
+  const NestShape s = shape_of("conv2d src=f32:nhwc:1x9x9x12 weights=f32:hwio:1x1x2x24 groups=6",
+                               "staged lanes=16");
+  EXPECT_EQ(s.groups, 6);
+  EXPECT_EQ(s.src.c, 16);
+  EXPECT_EQ(s.src.h, 2 * 16);
+  EXPECT_EQ(s.tensor.w, 12);
+}
+
+TEST(StageShape, OneOutputColumnHasOnePhase) {
+  const NestShape s =
+      shape_of("conv1d src=f32:nwc:1x9x2 weights=f32:wio:9x2x4 strides=5", "staged lanes=4");
+  EXPECT_EQ(s.stage->phases, 1);
+  EXPECT_EQ(s.stage->plane, 12);
+}
+
+// Whole vectors, room for every column, and never a round number of floats.
+TEST(StageShape, PlanesAreWholeVectorsAndNoRoundNumber) {
+  for (int lanes : {4, 8, 16})
+    for (int stride : {1, 2, 3, 8, 11})
+      for (int width = stride + 1; width < 1100; width += width % 5 + 1) {
+        const std::string conv = "conv1d src=f32:nwc:1x" + std::to_string(width) +
+                                 "x2 weights=f32:wio:1x2x4 strides=" + std::to_string(stride);
+        const StageShape stage = *shape_of(conv, "staged lanes=" + std::to_string(lanes)).stage;
+        const int64_t columns = (width + stride - 1) / stride;
+        ASSERT_EQ(stage.plane % lanes, 0) << conv;
+        ASSERT_NE(stage.plane % 256, 0) << conv;
+        ASSERT_GE(stage.plane, columns) << conv;
+        ASSERT_LT(stage.plane, columns + 2 * lanes) << conv;
+      }
+  EXPECT_EQ(
+      shape_of("conv1d src=f32:nwc:1x512x2 weights=f32:wio:1x2x4", "staged lanes=16").stage->plane,
+      528);
+}
+
+TEST(StageShape, OthersHaveNone) {
+  const std::string conv = "conv2d src=f32:nchw:1x3x9x9 weights=f32:oihw:4x3x3x3";
+  for (const char* schedule : {"direct", "planar"}) {
+    const NestShape s = shape_of(conv, schedule);
+    EXPECT_FALSE(s.stage.has_value());
+    EXPECT_EQ(s.src.c, s.tensor.c);
+    EXPECT_EQ(s.src.h, s.tensor.h);
+    EXPECT_EQ(stage_floats(conv_of(conv), schedule_of(schedule)), 0);
+  }
+}
+
+// Beyond int64: a number all the same.
+TEST(StageShape, HugeStagesAreNumbersNotOverflows) {
+  const double floats = stage_floats(
+      conv_of("conv2d src=f32:nhwc:1x3000000x3000000x100000 weights=f32:hwio:3x3x100000x1"),
+      schedule_of("staged lanes=16 rows_per_task=3000000"));
+  EXPECT_GT(floats, 8e17);
+  EXPECT_LT(floats, 1e18);
+}
+
+TEST(NestShape, PlanarNeedsNeighboursInSrc) {
+  const std::string filter = " weights=f32:hwio:3x3x2x4";
+  EXPECT_TRUE(can_run_planar(conv_of("conv2d src=f32:nchw:1x2x9x9" + filter)));
+  EXPECT_TRUE(can_run_planar(conv_of("conv2d src=f32:nchw:1x2x9x9 dst=f32:nhwc" + filter)));
+  EXPECT_TRUE(can_run_planar(conv_of("conv2d src=f32:nchw:1x2x9x9 strides=2x1" + filter)));
+  EXPECT_FALSE(can_run_planar(conv_of("conv2d src=f32:nchw:1x2x9x9 strides=1x2" + filter)));
+  EXPECT_FALSE(can_run_planar(conv_of("conv2d src=f32:nhwc:1x9x9x2" + filter)));
+  const std::string one = "conv2d src=f32:nhwc:1x9x9x1 weights=f32:hwio:3x3x1x4";
+  EXPECT_TRUE(can_run_planar(conv_of(one)));
+  EXPECT_TRUE(can_run_planar(conv_of(one + " dst=f32:nchw")));
+  EXPECT_FALSE(can_run_planar(conv_of(one + " strides=1x2")));
+  // Two channels of one each do not follow each other.
+  EXPECT_FALSE(
+      can_run_planar(conv_of("conv2d src=f32:nhwc:1x9x9x2 weights=f32:hwio:3x3x1x4 groups=2")));
+  // One output column sees its sources at any stride.
+  EXPECT_TRUE(can_run_planar(conv_of("conv2d src=f32:nchw:1x2x9x3 strides=1x2" + filter)));
+}
+
+// Pixels of one channel are taken apart by shuffles, for few phases; others block by block.
+TEST(NestShape, StagedNeedsFewPhasesWherePixelsAreNeighbours) {
+  for (int stride : {1, 8, 9, 100}) {
+    const std::string strides = " strides=" + std::to_string(stride);
+    const bool few = stride <= 8;
+    EXPECT_EQ(can_run_staged(conv_of("conv1d src=f32:ncw:1x3x999 weights=f32:oiw:4x3x3" + strides)),
+              few)
+        << stride;
+    EXPECT_EQ(can_run_staged(conv_of("conv1d src=f32:nwc:1x999x1 weights=f32:wio:3x1x4" + strides)),
+              few)
+        << stride;
+    EXPECT_TRUE(
+        can_run_staged(conv_of("conv1d src=f32:nwc:1x999x2 weights=f32:wio:3x2x4" + strides)))
+        << stride;
+  }
+}
+
+TEST(NestShape, DstIsInterleavedWhereSeveralChannelsComeLast) {
+  const std::string src = "conv2d src=f32:nchw:1x3x9x9 weights=f32:oihw:";
+  EXPECT_TRUE(interleaves_dst(conv_of(src + "2x3x3x3 dst=f32:nhwc")));
+  EXPECT_FALSE(interleaves_dst(conv_of(src + "2x3x3x3")));
+  EXPECT_FALSE(interleaves_dst(conv_of(src + "1x3x3x3 dst=f32:nhwc")));
+}
+
 }  // namespace
 }  // namespace convgen::codegen

@@ -260,5 +260,62 @@ TEST(CheckSchedule, NumbersOutOfRangeAreRefused) {
         << print_schedule(schedule);
 }
 
+TEST(ScheduleText, StagedComesBack) {
+  const std::string text =
+      "staged lanes=8 tile=32x3 ic_unroll=1 order=pixel_outer unroll=taps edges=ranged "
+      "epilogue=loop merge_rows=0 prefetch=0 rows_per_task=16 tiles_per_task=2";
+  const Schedule schedule = schedule_of(text);
+  EXPECT_EQ(schedule.algorithm, Algorithm::kStaged);
+  EXPECT_EQ(schedule.oc_block(), 3);            // V are channels
+  EXPECT_EQ(schedule.accumulators(32, 3), 12);  // 32 pixels are 4 vectors
+  EXPECT_EQ(schedule.accumulators(33, 3), 15);
+  EXPECT_EQ(print_schedule(schedule), text);
+}
+
+TEST(CheckSchedule, RulesOfLanesThatArePixels) {
+  constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+  constexpr StatusCode kExhausted = StatusCode::kResourceExhausted;
+  const Broken cases[] = {
+      {"planar", "conv2d src=f32:nhwc:1x9x9x2 weights=f32:hwio:3x3x2x4", "x86-64-v3", kInvalid,
+       "algorithm=planar: expected"},
+      {"planar", "conv2d src=f32:nchw:1x2x9x9 weights=f32:oihw:4x2x3x3 strides=1x2", "x86-64-v3",
+       kInvalid, "algorithm=planar: expected"},
+      {"staged", "conv2d src=f32:nchw:1x2x99x99 weights=f32:oihw:4x2x3x3 strides=1x9", "x86-64-v3",
+       kInvalid, "algorithm=staged: expected a stride of at most 8"},
+      {"staged", "conv1d src=f32:nwc:1x999x1 weights=f32:wio:3x1x4 strides=9", "x86-64-v3",
+       kInvalid, "algorithm=staged: expected a stride of at most 8"},
+      // 3 rows x 3 channels x 2,000,000 columns; a row fits, three of them do not.
+      {"staged", "conv2d src=f32:nhwc:1x9x2000000x3 weights=f32:hwio:3x3x3x4", "x86-64-v3",
+       kExhausted, "staged rows_per_task=1: the sources of a task would take 1.8e+07 floats"},
+      {"staged rows_per_task=100", "conv2d src=f32:nhwc:1x900x20000x9 weights=f32:hwio:3x3x9x4",
+       "x86-64-v3", kExhausted,
+       "staged rows_per_task=100: the sources of a task would take 1.84e+07 floats"},
+  };
+  for (const Broken& broken : cases) {
+    const Status status = check_schedule(schedule_of(broken.schedule), conv_of(broken.conv),
+                                         target_of(broken.target));
+    EXPECT_EQ(status.code(), broken.code) << broken.schedule << " for " << broken.conv;
+    EXPECT_THAT(status.message(), AllOf(StartsWith("schedule "), HasSubstr(broken.message)));
+  }
+}
+
+TEST(CheckSchedule, LanesThatArePixelsPass) {
+  const std::vector<std::array<const char*, 2>> cases = {
+      {"planar", "conv2d src=f32:nhwc:1x9x9x1 weights=f32:hwio:3x3x1x4"},
+      {"planar merge_rows=1", "conv2d src=f32:nhwc:2x9x9x1 weights=f32:hwio:1x1x1x4"},
+      {"planar", "conv2d src=f32:nchw:1x2x9x9 weights=f32:oihw:4x2x3x3 dst=f32:nhwc"},
+      {"staged tile=20x3", "conv2d src=f32:nchw:1x2x99x99 weights=f32:oihw:4x2x3x3 strides=9x8"},
+      {"staged", "conv2d src=f32:nhwc:1x9x99x2 weights=f32:hwio:3x3x2x4 strides=1x40"},
+      {"staged", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x1x8 groups=8"},
+      {"staged unroll=taps edges=ranged", k3x3},
+      {"staged merge_rows=1", k1x1},
+      {"staged rows_per_task=100", "conv2d src=f32:nhwc:1x900x20000x7 weights=f32:hwio:3x3x7x4"}};
+  for (const auto& [schedule, conv] : cases) {
+    const Status status =
+        check_schedule(schedule_of(schedule), conv_of(conv), target_of("x86-64-v3"));
+    EXPECT_TRUE(status.ok()) << schedule << ": " << status.message();
+  }
+}
+
 }  // namespace
 }  // namespace convgen::codegen
