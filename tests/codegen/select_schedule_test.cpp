@@ -272,5 +272,83 @@ TEST(SelectScheduleChoice, ThreadsGetTasks) {
   EXPECT_GE(tasks, 16);
 }
 
+TEST(SelectScheduleChoice, StagedWhereFewChannelsComeLast) {
+  for (const std::string& target : isa_levels()) {
+    for (const char* size : {"256x256", "1080x1920", "64x64"}) {
+      const std::string conv =
+          "conv2d src=f32:nhwc:1x" + std::string(size) + "x3 weights=f32:hwio:3x3x3x3 pads=1x1";
+      const Schedule schedule = selected(conv, target);
+      EXPECT_EQ(schedule.algorithm, Algorithm::kStaged) << target << " " << conv;
+      EXPECT_EQ(schedule.tile_vectors, 3) << "channels leave a tile together";
+      EXPECT_EQ(schedule.merge_rows, false);
+      EXPECT_EQ(schedule.prefetch, 0);
+    }
+  }
+}
+
+TEST(SelectScheduleChoice, PlanarWherePixelsAreNeighbours) {
+  for (const std::string& target : isa_levels()) {
+    const char* filter = " weights=f32:hwio:3x3x1x1 pads=1x1";
+    for (const char* src : {"nhwc:1x256x256x1", "nchw:1x1x256x256"})
+      EXPECT_EQ(selected("conv2d src=f32:" + std::string(src) + filter, target).algorithm,
+                Algorithm::kPlanar)
+          << target << " " << src;
+  }
+}
+
+TEST(SelectScheduleChoice, StagedForStridesOfPlanes) {
+  const std::string conv =
+      "conv2d src=f32:nchw:1x64x56x56 weights=f32:oihw:64x1x3x3 groups=64 strides=2x2 pads=1x1";
+  for (const std::string& target : isa_levels())
+    EXPECT_EQ(selected(conv, target).algorithm, Algorithm::kStaged) << target;
+}
+
+TEST(SelectScheduleChoice, DirectWhereChannelsFillVectors) {
+  const std::string filter = " weights=f32:hwio:3x3x64x64 pads=1x1";
+  for (const std::string& target : isa_levels())
+    EXPECT_EQ(selected("conv2d src=f32:nhwc:1x56x56x64" + filter, target).algorithm,
+              Algorithm::kDirect)
+        << target;
+}
+
+// Few channels, in rows of all lengths: what a stage may be chosen for.
+std::vector<ir::Conv> convs_of_few_channels() {
+  std::vector<ir::Conv> convs;
+  for (const char* src : {"nhwc:1x40x{1}x{0}", "nchw:1x{0}x40x{1}"})
+    for (int ic : {1, 2, 3, 5, 8, 16, 33, 64, 200})
+      for (int oc : {1, 3, 8, 20, 40, 600})
+        for (int width : {20, 41, 130, 600, 2000, 9000})
+          for (const char* rest : {"3x3x{0}x{2} pads=1x1", "5x5x{0}x{2} strides=2x2",
+                                   "1x7x{0}x{2} strides=1x3", "7x1x{0}x{2} dilations=3x1"})
+            convs.push_back(conv_of(fmt::format(
+                fmt::runtime("conv2d src=f32:" + std::string(src) + " weights=f32:hwio:" + rest),
+                ic, width, oc)));
+  return convs;
+}
+
+// A stage is read again and again while dst passes: it must stay in L2 beside it. The rows of a
+// task are staged once, not once for each block of output channels.
+TEST(SelectScheduleChoice, StagesStayInCacheAndAreFilledOnce) {
+  int staged = 0;
+  for (const std::string& name : isa_levels())
+    for (int64_t l2_kib : {128, 256, 2048}) {
+      Target target = target_of(name);
+      target.l2_bytes = l2_kib << 10;
+      for (const ir::Conv& conv : convs_of_few_channels())
+        for (int threads : {1, 4}) {
+          const Schedule schedule = select_schedule(conv, target, threads).schedule;
+          if (schedule.algorithm != Algorithm::kStaged) continue;
+          ++staged;
+          SCOPED_TRACE(fmt::format("{} with {} KiB, {} threads: {}: {}", name, l2_kib, threads,
+                                   ir::print_conv(conv), print_schedule(schedule)));
+          EXPECT_LE(4 * stage_floats(conv, schedule), 0.25 * target.l2_bytes);
+          if (nest_shape(conv, schedule).oc_blocks > 1)
+            EXPECT_EQ(schedule.order, LoopOrder::kPixelOuter);
+          EXPECT_EQ(schedule.tiles_per_task, 0);
+        }
+    }
+  EXPECT_GT(staged, 5000);
+}
+
 }  // namespace
 }  // namespace convgen::codegen
