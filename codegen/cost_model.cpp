@@ -261,10 +261,17 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
   return pixels[vectors - 1];
 }
 
-int max_planar_channels(const Target& target, int runs) {
+int max_planar_channels(const Target& target, int runs, int lanes, bool interleaved) {
   constexpr int kChannels32[kMaxPlanarRuns] = {24, 14, 9, 6};
+  constexpr int kNarrow32[kMaxPlanarRuns] = {24, 13, 8, 6};
+  // Beyond these the shuffles push sums out of the loops, or take longer than they save.
+  constexpr int kInterleaved32[kMaxPlanarRuns] = {18, 12, 9, 6};
+  constexpr int kNarrowInterleaved32[kMaxPlanarRuns] = {18, 10, 7, 6};
   constexpr int kChannels16[kMaxPlanarRuns] = {12, 5, 3, 2};
-  return target.vector_registers >= 32 ? kChannels32[runs - 1] : kChannels16[runs - 1];
+  if (target.vector_registers < 32) return kChannels16[runs - 1];
+  const bool narrow = lanes < target.max_lanes;
+  if (interleaved) return narrow ? kNarrowInterleaved32[runs - 1] : kInterleaved32[runs - 1];
+  return narrow ? kNarrow32[runs - 1] : kChannels32[runs - 1];
 }
 
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target) {

@@ -18,9 +18,10 @@ inline constexpr int kMaxTileVectors = 6;
 int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int64_t row_taps = 3,
                     int64_t ic_per_group = 1);
 
-// The same for a planar tile of so many runs of pixels: its most channels.
+// The same for a planar tile of so many runs of pixels: its most channels, by default on the widest
+// vectors. interleaved: the vectors of all channels are, on their way into dst.
 inline constexpr int kMaxPlanarRuns = 4;
-int max_planar_channels(const Target& target, int runs);
+int max_planar_channels(const Target& target, int runs, int lanes = 16, bool interleaved = false);
 
 // Cycles of arithmetic of one run on one thread, caches aside.
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target);

@@ -222,5 +222,106 @@ TEST(SpillMeasure, SeesATileThatCannotFit) {
   EXPECT_GT(spills.elsewhere, 20);
 }
 
+// --- Lanes that are pixels of a stage, or leave for channels that come last ---
+
+struct PixelTile {
+  std::string target;
+  int lanes;
+  int runs;
+};
+
+std::ostream& operator<<(std::ostream& out, const PixelTile& f) {
+  return out << testing::test_name_of(f.target) << "_lanes" << f.lanes << "_runs" << f.runs;
+}
+
+// What best_planar_tile() offers: all widths of vectors, so that short rows fill them.
+std::vector<PixelTile> pixel_tiles() {
+  std::vector<PixelTile> result;
+  for (const std::string& name : isa_levels())
+    for (int lanes = 4; lanes <= target_of(name).max_lanes; lanes *= 2)
+      for (int runs = 1; runs <= kMaxPlanarRuns; ++runs) result.push_back({name, lanes, runs});
+  return result;
+}
+
+class PixelTileSpill : public ::testing::TestWithParam<PixelTile> {
+ protected:
+  int most_channels(bool interleaved) const {
+    return max_planar_channels(target_of(GetParam().target), GetParam().runs, GetParam().lanes,
+                               interleaved);
+  }
+
+  // `words` with {width} and {oc} in it: borders, interior tiles and a narrower tail.
+  void expect_no_spill(const char* words, Algorithm algorithm, int stride, int channels, int oc) {
+    const Target target = target_of(GetParam().target);
+    const int width = stride * (3 * GetParam().lanes * GetParam().runs + 1) + 1;
+    const ir::Conv conv = conv_of(fmt::format(fmt::runtime(words), fmt::arg("width", width),
+                                              fmt::arg("oc", oc), fmt::arg("stride", stride)) +
+                                  " post=bias,relu");
+    Schedule schedule;
+    schedule.algorithm = algorithm;
+    schedule.lanes = GetParam().lanes;
+    schedule.tile_pixels = GetParam().lanes * GetParam().runs;
+    schedule.tile_vectors = channels;
+    schedule.order = LoopOrder::kPixelOuter;
+    schedule.rows_per_task = 4;
+    const Status status = check_schedule(schedule, conv, target);
+    ASSERT_TRUE(status.ok()) << status.message();
+    const Spills spills = vector_spills_of(conv, schedule, target);
+    SCOPED_TRACE(ir::print_conv(conv) + "\n  " + print_schedule(schedule));
+    EXPECT_EQ(spills.in_loops, 0);
+    // Among the shuffles behind all products every sum may go to memory and come back, once a tile.
+    const bool interleaved =
+        oc == channels && conv.dst_layout == ir::ActivationLayout::kChannelsLast;
+    const int shuffled = interleaved ? channels * GetParam().runs : 0;
+    EXPECT_LE(spills.elsewhere, 2 * spills.filter_rows * (1 + shuffled));
+  }
+};
+
+constexpr const char* kImage =
+    "conv2d src=f32:nhwc:1x8x{width}x3 weights=f32:hwio:3x3x3x{oc} pads=1x1 strides=1x{stride}";
+constexpr const char* kManyChannels =
+    "conv2d src=f32:nhwc:1x8x{width}x40 weights=f32:hwio:3x3x40x{oc} pads=1x1 strides=1x{stride}";
+constexpr const char* kToPlanes =
+    "conv2d src=f32:nhwc:1x8x{width}x3 weights=f32:hwio:3x3x3x{oc} dst=f32:nchw pads=1x1 "
+    "strides=1x{stride}";
+constexpr const char* kPlanes =
+    "conv2d src=f32:nchw:1x8x8x{width} weights=f32:oihw:{oc}x8x3x3 pads=1x1 strides=1x{stride}";
+constexpr const char* kFromPlanes =
+    "conv2d src=f32:nchw:1x8x8x{width} weights=f32:oihw:{oc}x8x3x3 dst=f32:nhwc pads=1x1 "
+    "strides=1x{stride}";
+
+// Channels that come last leave a tile together.
+TEST_P(PixelTileSpill, InterleavedStagesSpillNoSumOfALoop) {
+  for (int channels = 1; channels <= most_channels(true); ++channels)
+    for (int stride : {1, 2})
+      expect_no_spill(kImage, Algorithm::kStaged, stride, channels, channels);
+}
+
+TEST_P(PixelTileSpill, InterleavedPlanesSpillNoSumOfALoop) {
+  for (int channels = 1; channels <= most_channels(true); ++channels)
+    expect_no_spill(kFromPlanes, Algorithm::kPlanar, 1, channels, channels);
+}
+
+TEST_P(PixelTileSpill, StagesOfPlanesSpillNothing) {
+  for (int channels = 1; channels <= most_channels(false); ++channels) {
+    expect_no_spill(kToPlanes, Algorithm::kStaged, 1, channels, 2 * channels);
+    expect_no_spill(kPlanes, Algorithm::kStaged, 2, channels, 2 * channels);
+  }
+}
+
+// Blocks of many channels are transposed on the way in; the last block is a channel short.
+TEST_P(PixelTileSpill, TransposedStagesAndTailsSpillNothing) {
+  const int together = most_channels(true);
+  const int channels = most_channels(false);
+  for (int stride : {1, 2, 3}) {
+    expect_no_spill(kManyChannels, Algorithm::kStaged, stride, together, together);
+    expect_no_spill(kToPlanes, Algorithm::kStaged, stride, channels, 2 * channels - 1);
+    expect_no_spill(kPlanes, Algorithm::kStaged, stride + 2, channels, 2 * channels - 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiles, PixelTileSpill, ::testing::ValuesIn(pixel_tiles()),
+                         ::testing::PrintToStringParamName());
+
 }  // namespace
 }  // namespace convgen::codegen
