@@ -123,6 +123,9 @@ std::vector<float> run_kernel(const Kernel& kernel, const HostTensors& tensors,
   args.weights = setup.plain_weights ? weights.floats() : nullptr;
   args.packed = setup.plain_weights ? nullptr : &*packed;
   if (Status status = kernel.run(args, setup.parallel_for); !status.ok()) fail("run", status);
+  for (size_t i = kernel.scratch_bytes() / sizeof(float); i < scratch_floats; ++i)
+    if (std::bit_cast<uint32_t>(scratch.floats()[i]) != kUnwritten)
+      throw std::runtime_error("written behind scratch: " + ir::print_conv(kernel.conv()));
   return {dst.floats(), dst.floats() + elements};
 }
 
