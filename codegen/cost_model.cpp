@@ -309,7 +309,9 @@ Traffic predict_traffic(const ir::Conv& conv, const Schedule& schedule, const Ta
                                        schedule.oc_block() < shape.oc && dst > cache
                                    ? dst * 2
                                    : dst;
-  traffic.oc_outer_bytes = weights + (src > cache ? blocks : 1) * src + scattered_dst;
+  // Of a src that fills L2 a part is gone before the next block asks for it.
+  const double gone = std::clamp(src / cache - 1, 0.0, 1.0);
+  traffic.oc_outer_bytes = weights + (1 + (blocks - 1) * gone) * src + scattered_dst;
   const double readings = weights > cache ? std::max(1.05, kStreamedWeights * tasks) : 1;
   traffic.pixel_outer_bytes = src + dst + readings * weights;
   return traffic;

@@ -203,6 +203,23 @@ int64_t items_in_cache(const NestShape& shape, const Target& target, bool spans,
   return std::max<int64_t>(1, static_cast<int64_t>(items));
 }
 
+// The largest run, of at most `most`, that cuts `items` into tasks which threads can share out
+// evenly: the busiest thread, of all that get as many of the `outer` times as many tasks, has the
+// least to do.
+int64_t balanced_run(int64_t items, int64_t outer, int64_t most, int threads) {
+  constexpr int64_t kTries = 64;
+  int64_t best = most;
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t run = most; run >= std::max<int64_t>(1, most / 2) && run > most - kTries; --run) {
+    const int64_t tasks = (items + run - 1) / run * outer;
+    const double busiest =
+        static_cast<double>((tasks + threads - 1) / threads) * static_cast<double>(run);
+    if (busiest < least) best = run;
+    least = std::min(least, busiest);
+  }
+  return best;
+}
+
 // Tasks small enough to share among threads, large enough to keep what they reuse in cache: runs of
 // rows, or runs of tiles where there is one row only or a row alone is too much.
 void select_tasks(const ir::Conv& conv, const Target& target, int threads, Schedule& schedule) {
@@ -214,17 +231,19 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
       1, shape.n * shape.groups * shape.out.d * (pixel_outer ? 1 : shape.oc_blocks));
   const int64_t splits = (wanted + outer - 1) / outer;
 
-  int64_t rows = std::max<int64_t>(1, shape.out.h / splits);
+  int64_t rows = std::max<int64_t>(1, (shape.out.h + splits - 1) / splits);
   if (pixel_outer)
     rows = std::min(rows, items_in_cache(shape, target, spans, static_cast<double>(shape.out.w)));
-  schedule.rows_per_task = rows;
+  schedule.rows_per_task = balanced_run(shape.out.h, outer, rows, threads);
   while (schedule.rows_per_task > 1 && stage_floats(conv, schedule) > stage_budget(target))
     schedule.rows_per_task = (schedule.rows_per_task + 1) / 2;
   if (rows > 1 || schedule.algorithm == Algorithm::kStaged) return;
 
-  int64_t tiles = std::max<int64_t>(1, shape.row_tiles / (shape.out.h > 1 ? 1 : splits));
+  const int64_t row_splits = shape.out.h > 1 ? 1 : splits;
+  int64_t tiles = std::max<int64_t>(1, (shape.row_tiles + row_splits - 1) / row_splits);
   if (pixel_outer)
     tiles = std::min(tiles, items_in_cache(shape, target, spans, schedule.tile_pixels));
+  tiles = balanced_run(shape.row_tiles, outer * shape.out.h, tiles, threads);
   schedule.tiles_per_task = tiles >= shape.row_tiles ? 0 : tiles;
 }
 

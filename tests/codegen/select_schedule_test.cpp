@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 
 #include "codegen/compile.h"
 #include "codegen/nest_shape.h"
@@ -272,6 +273,38 @@ TEST(SelectScheduleChoice, ThreadsGetTasks) {
   EXPECT_GE(tasks, 16);
 }
 
+// Rows or tiles of the busiest of two threads, each with half of the tasks in a row, against half
+// of all.
+double share_of_busiest(const std::string& text) {
+  const ir::Conv conv = conv_of(text);
+  const Schedule schedule = selected(text, "x86-64-v4", 2);
+  const NestShape shape = nest_shape(conv, schedule);
+  const bool rows = schedule.tiles_per_task == 0;
+  const int64_t items = rows ? shape.out.h : shape.row_tiles;
+  const int64_t run = rows ? schedule.rows_per_task : schedule.tiles_per_task;
+  const int64_t runs = (items + run - 1) / run;
+  const int64_t outer = shape.tasks() / runs;
+  std::vector<int64_t> load;
+  for (int64_t task = 0; task < outer * runs; ++task)
+    load.push_back(std::min(run, items - task % runs * run));
+  const auto half = load.begin() + static_cast<int64_t>(load.size() + 1) / 2;
+  const double first = static_cast<double>(std::accumulate(load.begin(), half, int64_t{0}));
+  const double all = static_cast<double>(std::accumulate(load.begin(), load.end(), int64_t{0}));
+  return std::max(first, all - first) / (all / 2);
+}
+
+TEST(SelectScheduleChoice, TwoThreadsGetEqualShares) {
+  for (const char* conv :
+       {"conv2d src=f32:nhwc:1x28x28x128 weights=f32:hwio:3x3x128x128 pads=same",
+        "conv2d src=f32:nhwc:1x56x56x128 weights=f32:hwio:3x3x128x128 pads=same strides=2x2",
+        "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:1x1x64x64",
+        "conv2d src=f32:nhwc:1x28x28x512 weights=f32:hwio:1x1x512x128",
+        "conv2d src=f32:nhwc:1x28x28x32 weights=f32:hwio:1x1x32x192",
+        "conv2d src=f32:nhwc:1x45x80x24 weights=f32:hwio:3x3x24x24 pads=same",
+        "conv2d src=f32:nhwc:1x110x110x144 weights=f32:hwio:3x3x1x144 groups=144 pads=same"})
+    EXPECT_LE(share_of_busiest(conv), 1.08) << conv;
+}
+
 TEST(SelectScheduleChoice, StagedWhereFewChannelsComeLast) {
   for (const std::string& target : isa_levels()) {
     for (const char* size : {"256x256", "1080x1920", "64x64"}) {
@@ -342,8 +375,9 @@ TEST(SelectScheduleChoice, StagesStayInCacheAndAreFilledOnce) {
           SCOPED_TRACE(fmt::format("{} with {} KiB, {} threads: {}: {}", name, l2_kib, threads,
                                    ir::print_conv(conv), print_schedule(schedule)));
           EXPECT_LE(4 * stage_floats(conv, schedule), 0.25 * target.l2_bytes);
-          if (nest_shape(conv, schedule).oc_blocks > 1)
+          if (nest_shape(conv, schedule).oc_blocks > 1) {
             EXPECT_EQ(schedule.order, LoopOrder::kPixelOuter);
+          }
           EXPECT_EQ(schedule.tiles_per_task, 0);
         }
     }
