@@ -295,7 +295,7 @@ double share_of_busiest(const std::string& text) {
 
 TEST(SelectScheduleChoice, TwoThreadsGetEqualShares) {
   for (const char* conv :
-       {"conv2d src=f32:nhwc:1x28x28x128 weights=f32:hwio:3x3x128x128 pads=same",
+       {"conv2d src=f32:nhwc:1x28x28x64 weights=f32:hwio:3x3x64x64 pads=same",
         "conv2d src=f32:nhwc:1x56x56x128 weights=f32:hwio:3x3x128x128 pads=same strides=2x2",
         "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:1x1x64x64",
         "conv2d src=f32:nhwc:1x28x28x512 weights=f32:hwio:1x1x512x128",
