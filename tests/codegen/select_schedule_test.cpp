@@ -244,7 +244,7 @@ TEST(SelectScheduleChoice, ChannelsInnermostForGroupsOnly) {
 TEST(SelectScheduleChoice, FewTilesFetchTheNextBlock) {
   int one = 0, few = 0, many = 0;
   for (const std::string target : {"x86-64-v3", "x86-64-v4"})
-    for (const int size : {1, 2, 3, 7, 14, 28, 56}) {
+    for (const int size : {1, 2, 7, 8, 9, 10, 14, 16, 28, 56}) {
       const std::string text = fmt::format(
           "conv2d src=f32:nhwc:1x{}x{}x512 weights=f32:hwio:3x3x512x512 pads=1x1", size, size);
       const Schedule schedule = selected(text, target);
