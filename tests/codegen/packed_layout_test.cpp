@@ -142,25 +142,25 @@ TEST(PackedLayout, WeightsLieInTheDocumentedOrder) {
     }
 }
 
-// By hand: three groups of 2, two taps, the weight from i to o of group g at tap t being t g i o as
-// digits; the third group alone in the second vector.
+// By hand: three groups of 4, the weight from i to o of group g being g i o as digits behind a 1;
+// the third group alone in the second vector.
 TEST(PackedLayout, RotatedWeightsByHand) {
-  const ir::Conv conv = conv_of("conv1d src=f32:nwc:1x9x6 weights=f32:wio:2x2x6 groups=3");
-  // Taps from 1 on, so that no weight is 0: [tap][i][group, o].
-  const std::vector<float> weights = {1000, 1001, 1100, 1101, 1200, 1201,  // from input 0
-                                      1010, 1011, 1110, 1111, 1210, 1211,  // from input 1
-                                      2000, 2001, 2100, 2101, 2200, 2201,  // the second tap
-                                      2010, 2011, 2110, 2111, 2210, 2211};
-  const Schedule schedule{.algorithm = Algorithm::kRotated, .lanes = 4};
+  const ir::Conv conv = conv_of("conv1d src=f32:nwc:1x9x12 weights=f32:wio:1x4x12 groups=3");
+  const std::vector<float> weights = {
+      1000, 1001, 1002, 1003, 1100, 1101, 1102, 1103, 1200, 1201, 1202, 1203,   // from input 0
+      1010, 1011, 1012, 1013, 1110, 1111, 1112, 1113, 1210, 1211, 1212, 1213,   // from input 1
+      1020, 1021, 1022, 1023, 1120, 1121, 1122, 1123, 1220, 1221, 1222, 1223,   //
+      1030, 1031, 1032, 1033, 1130, 1131, 1132, 1133, 1230, 1231, 1232, 1233};  //
+  const Schedule schedule{.algorithm = Algorithm::kRotated, .lanes = 8};
   EXPECT_EQ(packed_of(conv, schedule, weights),
-            (std::vector<float>{1000, 1011, 1100, 1111,  // to its own place: 0 to 0, 1 to 1
-                                1001, 1010, 1101, 1110,  // one on: 0 to 1, 1 to 0
-                                2000, 2011, 2100, 2111,  //
-                                2001, 2010, 2101, 2110,  //
-                                1200, 1211, 0,    0,     // the second block
-                                1201, 1210, 0,    0,     //
-                                2200, 2211, 0,    0,     //
-                                2201, 2210, 0,    0}));
+            (std::vector<float>{1000, 1011, 1022, 1033, 1100, 1111, 1122, 1133,  // 0 to 0, 1 to 1
+                                1001, 1012, 1023, 1030, 1101, 1112, 1123, 1130,  // 0 to 1, 1 to 2
+                                1002, 1013, 1020, 1031, 1102, 1113, 1120, 1131,  // 0 to 2, 1 to 3
+                                1003, 1010, 1021, 1032, 1103, 1110, 1121, 1132,  // 0 to 3, 1 to 0
+                                1200, 1211, 1222, 1233, 0,    0,    0,    0,     // the next block
+                                1201, 1212, 1223, 1230, 0,    0,    0,    0,     //
+                                1202, 1213, 1220, 1231, 0,    0,    0,    0,     //
+                                1203, 1210, 1221, 1232, 0,    0,    0,    0}));
 }
 
 TEST(PackedLayout, EachWeightLandsOnceAndTailsAreZero) {
