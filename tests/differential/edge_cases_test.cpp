@@ -177,6 +177,44 @@ const std::vector<const char*> kThreeAxes = {
     "conv3d src=f32:ndhwc:1x3x4x4x4 weights=f32:dhwio:3x3x3x2x6 groups=2 pads=3x0x2 post=relu",
 };
 
+// Tasks that stage their sources, by whatever tile was selected for another algorithm.
+void expect_right_from_a_stage(const Engine& engine, const ir::Conv& conv) {
+  const std::string words = "staged order=pixel_outer unroll=tile merge_rows=0 prefetch=0";
+  const Result<Kernel> kernel = engine.compile(conv, with_schedule(words));
+  if (!kernel.ok()) {  // channels first with a stride beyond 8
+    EXPECT_NE(kernel.status().message().find("algorithm=staged"), std::string::npos)
+        << kernel.status().message();
+    return;
+  }
+  for (const VerifyData data : {VerifyData::kIntegers, VerifyData::kReals}) {
+    const Result<VerifyReport> report = verify_kernel(*kernel, {.seed = 1, .data = data});
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    const Reproducer again{.data = data == VerifyData::kIntegers ? "integers" : "reals",
+                           .schedule = words};
+    EXPECT_TRUE(report->pass) << report->failure << "\n  again: " << again.text(conv);
+  }
+}
+
+TEST_P(ShapesTest, AreRightFromAStage) {
+  const Engine engine = make_engine();
+  for (const char* text : GetParam()) expect_right_from_a_stage(engine, conv_of(text));
+}
+
+// Images without a row or a column, which pads alone give outputs.
+TEST(EdgeCasesTest, StagesOfNothing) {
+  const Engine engine = make_engine();
+  for (const char* src : {"nhwc:1x{}x{}x3", "nhwc:1x{}x{}x20", "nchw:1x3x{}x{}", "nhwc:1x{}x{}x1"})
+    for (const int ih : {0, 1, 4})
+      for (const int iw : {0, 1, 40})
+        for (const char* rest : {"pads=2x5", "pads=2x5 pad_value=3", "pads=3x1 strides=2x2"}) {
+          const std::string tensor = fmt::format(fmt::runtime(src), ih, iw);
+          const std::string ic = tensor[1] == 'c' ? "3" : tensor.substr(tensor.rfind('x') + 1);
+          expect_right_from_a_stage(
+              engine, conv_of(fmt::format("conv2d src=f32:{} weights=f32:hwio:3x3x{}x3 {}", tensor,
+                                          ic, rest)));
+        }
+}
+
 INSTANTIATE_TEST_SUITE_P(LargeKernels, ShapesTest, ::testing::Values(kLargeKernels));
 INSTANTIATE_TEST_SUITE_P(StridesAndPads, ShapesTest, ::testing::Values(kStridesAndPads));
 INSTANTIATE_TEST_SUITE_P(OneOutput, ShapesTest, ::testing::Values(kOneOutput));

@@ -54,6 +54,20 @@ std::string draw_schedule(Random& random) {
   return words.empty() ? "tile=1x1" : words;
 }
 
+// The same for tasks that stage their sources, whose tiles are wide and of few channels.
+std::string draw_staged_schedule(Random& random) {
+  std::string words = fmt::format("staged tile={}x{} order={} merge_rows=0 prefetch=0",
+                                  1 + random.below(64), 1 + random.below(random.one_in(4) ? 12 : 4),
+                                  pick(random, {"oc_outer", "pixel_outer", "pixel_outer"}));
+  words += fmt::format(" rows_per_task={}", 1 + random.below(9));
+  words += fmt::format(" edges={}", pick(random, {"exact", "exact", "ranged"}));
+  words += fmt::format(" unroll={}", pick(random, {"tile", "tile", "row", "taps", "full"}));
+  words += fmt::format(" epilogue={}", pick(random, {"inline", "loop"}));
+  if (random.one_in(2)) words += fmt::format(" lanes={}", pick(random, {"4", "8", "16"}));
+  if (random.one_in(4)) words += fmt::format(" tiles_per_task={}", random.below(3));
+  return words;
+}
+
 // Whether the op keeps integers, so that bit equality can be demanded.
 bool keeps_integers(const ir::PostOp& op) {
   using Kind = ir::PostOpKind;
@@ -82,6 +96,7 @@ class Shard {
                                   .data = i % 2 == 0 ? VerifyData::kIntegers : VerifyData::kReals};
       check(0, conv, options);
       if (i % 10 == 0) check_variants(conv, options);
+      if (i % 5 == 1) check_staged(conv, options);
       if (i % 20 == 5) check_threads(conv, options, 2 + static_cast<int>(i / 20 % 2));
       if (i % kKernelsKept == 0)
         for (auto& entry : engines_) entry.second.clear_cache();
@@ -133,6 +148,12 @@ class Shard {
       for (int i = 0; i < schedules; ++i)
         check_schedule(engine, conv, options, draw_schedule(random));
     }
+  }
+
+  void check_staged(const ir::Conv& conv, const VerifyOptions& options) {
+    Random random(mix(options.seed, 1));
+    for (size_t engine = 0; engine < engines_.size(); ++engine)
+      check_schedule(engine, conv, options, draw_staged_schedule(random));
   }
 
   void check_schedule(size_t engine, const ir::Conv& conv, const VerifyOptions& options,
