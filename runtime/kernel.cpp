@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <new>
@@ -37,15 +38,20 @@ void run_generic(const codegen::KernelArgs* args, int64_t begin, int64_t end) {
 struct BoundCall {
   const KernelState* state;
   const codegen::KernelArgs* args;
+  std::atomic<bool> lacks_scratch = false;
 };
 
 // One range of tasks, on any thread.
 void run_bound_call(void* context, int64_t begin, int64_t end) {
-  const auto* call = static_cast<const BoundCall*>(context);
+  auto* call = static_cast<BoundCall*>(context);
   const KernelState& state = *call->state;
   if (state.scratch_bytes == 0) return state.function(call->args, begin, end);
   codegen::KernelArgs args = *call->args;
   args.scratch = thread_scratch(state.scratch_bytes);
+  if (args.scratch == nullptr) {
+    call->lacks_scratch = true;
+    return;
+  }
   state.function(&args, begin, end);
 }
 
@@ -130,6 +136,9 @@ Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
   } else {
     parallel_for->run(parallel_for->pool, state_->tasks, run_bound_call, &call);
   }
+  if (call.lacks_scratch)
+    return resource_exhausted(
+        fmt::format("scratch: cannot allocate {} bytes for a thread", state_->scratch_bytes));
   if (state_->verbose) report_run(*state_, start);
   return Status();
 }

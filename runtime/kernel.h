@@ -97,7 +97,8 @@ class Kernel {
   // dst = conv(src, weights) and post-ops. Reentrant; with packed weights it allocates nothing but,
   // once a thread, scratch where none is given. The bits do not depend on the number of threads.
   // Empty convolutions read and write nothing. Errors: invalid_argument for a missing tensor or
-  // foreign packed weights.
+  // foreign packed weights; resource_exhausted where a thread gets no scratch, which leaves its
+  // part of dst unwritten.
   Status run(const RunArgs& args, const ParallelFor* parallel_for = nullptr) const;
 
  private:

@@ -3,9 +3,12 @@
 #include "runtime/kernel.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <thread>
@@ -240,6 +243,119 @@ TEST_P(KernelTest, CopiesShareTheCode) {
   const HostTensors tensors = testing::random_tensors(copy.conv(), 3, testing::Data::kReals);
   EXPECT_TRUE(
       testing::matches_interpreter(copy.conv(), tensors, testing::run_kernel(copy, tensors)));
+}
+
+// --- Scratch ---
+
+const char* const kFilter =
+    "conv2d src=f32:nhwc:2x19x70x3 weights=f32:hwio:3x3x3x3 pads=1x1 post=bias,add";
+
+TEST(KernelScratchTest, SaysHowMuchARunNeeds) {
+  const Engine engine = testing::make_engine();
+  const ir::Conv conv = conv_of(kFilter);
+  const auto bytes = [&](const std::string& words) {
+    return compile_kernel(engine, conv, testing::with_schedule(words)).scratch_bytes();
+  };
+  EXPECT_EQ(bytes("direct lanes=4 tile=4x1"), 0u);
+  // 5 and 19 + 2 rows x 3 channels x 72 columns.
+  const std::string staged = "staged lanes=4 tile=8x3 unroll=tile rows_per_task=";
+  EXPECT_EQ(bytes(staged + "3"), 5u * 3 * 72 * sizeof(float));
+  EXPECT_EQ(bytes(staged + "1000"), 21u * 3 * 72 * sizeof(float));
+  EXPECT_GT(compile_kernel(engine, conv, testing::generic_engine()).scratch_bytes(), 0u);
+  EXPECT_GT(compile_kernel(engine, conv).scratch_bytes(), 0u) << "staged is selected";
+}
+
+// What the caller gives, between guards; what each thread keeps; and what several share out.
+TEST(KernelScratchTest, WhoseScratchItIsDoesNotChangeBits) {
+  const Engine engine = testing::make_engine();
+  const ir::Conv conv = conv_of(kFilter);
+  const HostTensors tensors = testing::random_tensors(conv, 1, testing::Data::kReals);
+  for (const CompileOptions& options :
+       {CompileOptions(), testing::for_threads(3), testing::generic_engine(),
+        testing::with_schedule("staged lanes=4 tile=12x2 unroll=tile rows_per_task=1")}) {
+    const Kernel kernel = compile_kernel(engine, conv, options);
+    ASSERT_GT(kernel.scratch_bytes(), 0u);
+    Call call(kernel);
+    call.tensors = tensors;
+    ASSERT_TRUE(kernel.run(call.args).ok());
+    EXPECT_TRUE(testing::matches_interpreter(conv, tensors, call.dst));
+    for (const Flush flush : {Flush::kEnd, Flush::kBegin})
+      EXPECT_TRUE(
+          testing::same_bits(call.dst, testing::run_kernel(kernel, tensors, {.flush = flush})));
+    ThreadPool pool(3);
+    const ParallelFor parallel_for = pool.parallel_for();
+    EXPECT_TRUE(testing::same_bits(
+        call.dst, testing::run_kernel(kernel, tensors, {.parallel_for = &parallel_for})));
+  }
+}
+
+// Kernels of different engines, small and large, by turns on four threads: a thread's scratch
+// serves all of them, and grows when the largest comes.
+TEST(KernelScratchTest, ThreadsServeEveryKernelAndEngine) {
+  const Engine engines[] = {testing::make_engine(), testing::make_engine()};
+  std::vector<Kernel> kernels;
+  for (const int width : {20, 333, 70, 150}) {
+    const std::string text =
+        "conv2d src=f32:nhwc:1x9x" + std::to_string(width) + "x3 weights=f32:hwio:3x3x3x3 pads=1x1";
+    for (const Engine& engine : engines) {
+      kernels.push_back(compile_kernel(engine, conv_of(text),
+                                       testing::with_schedule("staged tile=16x3 unroll=tile")));
+      kernels.push_back(compile_kernel(engine, conv_of(text), testing::generic_engine()));
+    }
+  }
+  std::vector<HostTensors> tensors;
+  std::vector<std::vector<float>> expected;
+  for (const Kernel& kernel : kernels) {
+    tensors.push_back(testing::random_tensors(kernel.conv(), 1, testing::Data::kReals));
+    expected.push_back(testing::run_kernel(kernel, tensors.back()));
+  }
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (size_t first = 0; first < 4; ++first) {
+    threads.emplace_back([&, first] {
+      ThreadPool pool(2);
+      const ParallelFor parallel_for = pool.parallel_for();
+      for (size_t i = first; i < first + 5 * kernels.size(); ++i) {
+        const size_t k = i % kernels.size();
+        std::vector<float> dst(expected[k].size());
+        const RunArgs args{
+            .src = tensors[k].src.data(), .weights = tensors[k].weights.data(), .dst = dst.data()};
+        const Status status = kernels[k].run(args, i % 3 == 0 ? &parallel_for : nullptr);
+        if (!status.ok() || !testing::same_bits(expected[k], dst)) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+// Runs in a process that gets no more memory.
+[[noreturn]] void run_without_memory(const Kernel& kernel, Call& call) {
+  const rlimit limit{1 << 20, 1 << 20};
+  setrlimit(RLIMIT_DATA, &limit);
+  const Status status = kernel.run(call.args);
+  std::fputs(status.message().c_str(), stderr);
+  std::_Exit(status.code() == StatusCode::kResourceExhausted ? 0 : 1);
+}
+
+TEST(KernelScratchTest, NoMemoryForItIsAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers map memory of their own";
+#endif
+  // 12,000 rows x 200 channels x 4 columns of which one is real: more than any allocation before
+  // left behind.
+  const Kernel kernel =
+      compile_kernel(testing::make_engine(),
+                     conv_of("conv2d src=f32:nhwc:1x12000x1x200 weights=f32:hwio:3x1x200x3"),
+                     testing::with_schedule(
+                         "staged lanes=4 tile=4x3 unroll=tile merge_rows=0 rows_per_task=12000"));
+  Call call(kernel);
+  const Result<PackedWeights> packed = kernel.pack(call.args.weights);
+  ASSERT_TRUE(packed.ok());
+  call.args.weights = nullptr;
+  call.args.packed = &*packed;
+  EXPECT_EXIT(run_without_memory(kernel, call), ::testing::ExitedWithCode(0),
+              "scratch: cannot allocate 38400000 bytes for a thread");
 }
 
 }  // namespace
