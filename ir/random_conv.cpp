@@ -244,6 +244,18 @@ ConvSpec with_sizes(ConvSpec spec, Random& random, int64_t largest) {
   return spec;
 }
 
+// Where in dims the letter of a layout stands.
+int64_t& dim_of(TensorSpec& tensor, char letter) { return tensor.dims[tensor.layout.find(letter)]; }
+
+// Images of few channels have long rows: several vectors of pixels and a tail, at any stride.
+void lengthen_rows(ConvSpec& spec, Random& random, int64_t largest) {
+  spec.groups = 1;
+  dim_of(spec.src, 'w') = std::max(dim_of(spec.src, 'w'), largest + random.below(4 * largest + 1));
+  dim_of(spec.src, 'c') = dim_of(spec.weights, 'i') = random.pick<int64_t>({1, 2, 3, 3, 3, 4, 5});
+  int64_t& oc = dim_of(spec.weights, 'o');
+  if (oc != 0) oc = random.pick<int64_t>({1, 2, 3, 3, 3, 4, 5, 8});
+}
+
 bool fits(const Conv& conv, const RandomConvLimits& limits) {
   const int64_t elements =
       std::max({conv.src_elements(), conv.weights_elements(), conv.dst_elements()});
@@ -254,9 +266,13 @@ bool fits(const Conv& conv, const RandomConvLimits& limits) {
 
 Conv random_conv(uint64_t seed, uint64_t index, const RandomConvLimits& limits) {
   Random random(seed, index);
+  Random rows(~seed, index);  // apart, so that short rows are drawn as if there were no long ones
+  const bool long_rows = rows.one_in(12);
   const ConvSpec words = draw_words(random);
   for (int64_t largest = kLargestSize;; largest = std::max<int64_t>(1, largest * 7 / 8)) {
-    Result<Conv> conv = make_conv(with_sizes(words, random, largest));
+    ConvSpec spec = with_sizes(words, random, largest);
+    if (long_rows && largest > 4) lengthen_rows(spec, rows, largest);
+    Result<Conv> conv = make_conv(spec);
     assert(conv.ok());
     // At 1 nothing can shrink any more: the smallest convolution there is.
     if (largest == 1 || fits(*conv, limits)) return std::move(*conv);

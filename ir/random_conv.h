@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A seeded generator of valid convolutions, biased to where specialised code goes wrong: sizes
-// around the vector width, stride beyond the kernel, pads beyond the kernel, odd groups, every
-// layout pair, long post-op chains. Same seed, same convolutions, on every machine.
+// around the vector width, long rows of few channels, stride and pads beyond the kernel, odd
+// groups, every layout pair, long post-op chains. Same seed, same convolutions, on every machine.
 #pragma once
 
 #include <cstdint>
