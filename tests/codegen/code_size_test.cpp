@@ -151,5 +151,47 @@ TEST(CodeSize, HugeConvolutionsAreNumbersNotOverflows) {
   EXPECT_LT(size.total, 1e24);
 }
 
+// Instructions that make or store a vector.
+double count_vector_ops(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
+  llvm::LLVMContext context;
+  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  double count = 0;
+  for (const llvm::BasicBlock& block : *module->getFunction("f"))
+    for (const llvm::Instruction& instruction : block) {
+      const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction);
+      const llvm::Value* value = store != nullptr ? store->getValueOperand() : &instruction;
+      count += value->getType()->isVectorTy() && !llvm::isa<llvm::PHINode>(instruction);
+    }
+  return count;
+}
+
+// The copy into a stage by shuffles and block by block, and sums that are interleaved or stored
+// lane by lane. Products count once, but are two instructions without FMA.
+TEST(CodeSize, StagesAndInterleavedSumsAreCounted) {
+  int compared = 0;
+  for (const std::string& name : isa_levels()) {
+    const Target target = target_of(name);
+    for (const char* text :
+         {"conv2d src=f32:nhwc:1x9x70x3 weights=f32:hwio:3x3x3x3 pads=1x1 post=bias,relu",
+          "conv2d src=f32:nhwc:1x9x70x3 weights=f32:hwio:3x3x3x7 strides=2x2 pads=1x1 post=bias",
+          "conv2d src=f32:nhwc:1x9x70x40 weights=f32:hwio:1x1x40x5 post=add",
+          "conv2d src=f32:nchw:1x5x9x70 weights=f32:oihw:9x5x3x3 strides=2x8 post=bias,gelu",
+          "conv2d src=f32:nchw:1x5x9x70 weights=f32:oihw:9x5x3x3 strides=2x7 dst=f32:nhwc"})
+      for (const char* words : {"tile=32x3", "tile=32x7", "tile=16x9", "tile=64x5 epilogue=loop",
+                                "unroll=taps", "unroll=full", "edges=ranged"}) {
+        Schedule schedule = schedule_of(std::string("staged tile=16x3 ") + words);
+        schedule.lanes = target.max_lanes;
+        const CodeSize size = estimate_code_size(conv_of(text), schedule);
+        if (size.total > 32768) continue;
+        const double emitted = count_vector_ops(conv_of(text), schedule, target);
+        ++compared;
+        EXPECT_LE(emitted, 2 * size.total) << name << " " << text << " " << words;
+        EXPECT_LE(size.total, 16 * emitted) << name << " " << text << " " << words;
+        EXPECT_LE(size.longest_block, size.total) << name << " " << text << " " << words;
+      }
+  }
+  EXPECT_GE(compared, 100);
+}
+
 }  // namespace
 }  // namespace convgen::codegen
