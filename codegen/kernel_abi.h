@@ -15,7 +15,7 @@ struct KernelArgs {
   const float* add;
   const float* scale;
   float* dst;
-  void* scratch;
+  void* scratch;        // codegen::scratch_bytes(), 64-byte aligned, of this call alone
   const void* context;  // the generic path's plan; emitted code does not read it
 };
 
