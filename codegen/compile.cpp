@@ -16,6 +16,7 @@
 #include "codegen/emit_kernel.h"
 #include "codegen/llvm_targets.h"
 #include "codegen/nest_shape.h"
+#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -134,12 +135,16 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops) {
 }
 
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule) {
+  if (schedule.algorithm == Algorithm::kWinograd) return winograd_shape(conv, schedule).tasks;
   const int64_t tasks = nest_shape(conv, schedule).tasks();
   return schedule.unroll == Unroll::kFull ? std::min<int64_t>(tasks, 1) : tasks;
 }
 
 size_t scratch_bytes(const ir::Conv& conv, const Schedule& schedule) {
-  return static_cast<size_t>(stage_floats(conv, schedule)) * sizeof(float);
+  const double floats = schedule.algorithm == Algorithm::kWinograd
+                            ? winograd_shape(conv, schedule).scratch_floats
+                            : stage_floats(conv, schedule);
+  return static_cast<size_t>(floats) * sizeof(float);
 }
 
 std::string llvm_version() { return LLVM_VERSION_STRING; }

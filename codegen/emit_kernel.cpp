@@ -5,6 +5,7 @@
 #include "codegen/emit_grouped.h"
 #include "codegen/emit_planar.h"
 #include "codegen/emit_rotated.h"
+#include "codegen/emit_winograd.h"
 #include "codegen/kernel_abi.h"
 #include "codegen/loop_nest.h"
 
@@ -68,6 +69,8 @@ std::unique_ptr<TapEmitter> make_tap_emitter(KernelBuilder& b, const Schedule& s
     case Algorithm::kPlanar:
     case Algorithm::kStaged:
       return std::make_unique<PlanarTapEmitter>(b, schedule, shape);
+    case Algorithm::kWinograd:
+      break;  // no nest
   }
   return nullptr;
 }
@@ -84,8 +87,13 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::
     b.CreateRetVoid();
     return module;
   }
-  const NestShape shape = nest_shape(conv, schedule);
   const KernelPointers pointers = load_pointers(b, function->getArg(0));
+  if (schedule.algorithm == Algorithm::kWinograd) {
+    emit_winograd(b, conv, schedule, pointers, function->getArg(1), function->getArg(2));
+    b.CreateRetVoid();
+    return module;
+  }
+  const NestShape shape = nest_shape(conv, schedule);
   const auto taps = make_tap_emitter(b, schedule, shape);
   emit_nest(b, conv, schedule, shape, pointers, function->getArg(1), function->getArg(2), *taps);
   b.CreateRetVoid();

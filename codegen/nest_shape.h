@@ -87,7 +87,7 @@ inline constexpr int64_t kMaxInterleave = 8;
 double stage_floats(const ir::Conv& conv, const Schedule& schedule);
 
 // 64 MiB: more than any cache a stage is meant for.
-inline constexpr double kMaxStageFloats = 1 << 24;
+inline constexpr double kMaxScratchFloats = 1 << 24;
 
 NestShape nest_shape(const ir::Conv& conv, const Schedule& schedule);
 

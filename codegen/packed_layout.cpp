@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
+
+#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -37,15 +40,49 @@ PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
   layout.lanes = schedule.channel_lanes();
   layout.steps = conv.terms();
   layout.rotated = schedule.algorithm == Algorithm::kRotated;
-  const char* order = layout.rotated ? "rotated" : spans ? "grouped" : "direct";
+  if (schedule.algorithm == Algorithm::kWinograd) {
+    layout.winograd = schedule.output_tile;
+    layout.steps = winograd_shape(conv, schedule).points * conv.ic;
+  }
+  const std::string order = layout.winograd != 0 ? fmt::format("winograd{}", layout.winograd)
+                            : layout.rotated     ? "rotated"
+                            : spans              ? "grouped"
+                                                 : "direct";
   layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", order, schedule.channel_lanes(),
                            schedule.tile_vectors, layout.groups, conv.oc, conv.kernel.d,
                            conv.kernel.h, conv.kernel.w, conv.ic_per_group());
   return layout;
 }
 
+namespace {
+
+// [block of oc][point][ic][lanes x vectors] of transformed filters.
+void pack_winograd(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
+                   float* packed) {
+  const WeightsStrides strides = strides_of(conv);
+  const int64_t points = layout.steps / conv.ic;
+  std::vector<float> u(static_cast<size_t>(points));
+  for (int64_t first = 0; first < conv.oc; first += layout.oc_block) {
+    const int64_t real = std::min(layout.oc_block, conv.oc - first);
+    const int64_t width = (real + layout.lanes - 1) / layout.lanes * layout.lanes;
+    std::fill(packed, packed + layout.steps * width, 0.0f);
+    for (int64_t ic = 0; ic < conv.ic; ++ic)
+      for (int64_t c = 0; c < real; ++c) {
+        const float* filter = weights + ic * strides.ic + (first + c) * strides.oc;
+        transform_weights(layout.winograd, filter, conv.kernel.w * strides.tap, strides.tap,
+                          u.data());
+        for (int64_t point = 0; point < points; ++point)
+          packed[(point * conv.ic + ic) * width + c] = u[static_cast<size_t>(point)];
+      }
+    packed += layout.steps * width;
+  }
+}
+
+}  // namespace
+
 void pack_weights(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
                   float* packed) {
+  if (layout.winograd != 0) return pack_winograd(conv, layout, weights, packed);
   const WeightsStrides strides = strides_of(conv);
   const int64_t ic = conv.ic_per_group();
   // The weight of lane c in a row: from which input channel, to which output of the block.

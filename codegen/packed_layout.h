@@ -22,6 +22,7 @@ struct PackedLayout {
   int64_t lanes = 0;
   int64_t steps = 0;  // taps x ic per group: rows of a block
   bool rotated = false;
+  int winograd = 0;  // outputs of a tile along an axis; 0: plain weights
 
   int64_t full_blocks() const { return oc_per_group / oc_block; }
   // Channels of the last block, rounded up to whole vectors; 0 where all blocks are full.

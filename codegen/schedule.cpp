@@ -11,6 +11,7 @@
 #include "codegen/code_size.h"
 #include "codegen/nest_shape.h"
 #include "codegen/row_plan.h"
+#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -22,9 +23,10 @@ struct Word {
 };
 
 constexpr Word<Algorithm> kAlgorithms[] = {
-    {Algorithm::kDirect, "direct"},   {Algorithm::kDepthwise, "depthwise"},
-    {Algorithm::kGrouped, "grouped"}, {Algorithm::kRotated, "rotated"},
-    {Algorithm::kPlanar, "planar"},   {Algorithm::kStaged, "staged"}};
+    {Algorithm::kDirect, "direct"},    {Algorithm::kDepthwise, "depthwise"},
+    {Algorithm::kGrouped, "grouped"},  {Algorithm::kRotated, "rotated"},
+    {Algorithm::kPlanar, "planar"},    {Algorithm::kStaged, "staged"},
+    {Algorithm::kWinograd, "winograd"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
                                        {LoopOrder::kPixelOuter, "pixel_outer"},
                                        {LoopOrder::kOcInner, "oc_inner"}};
@@ -99,6 +101,11 @@ const std::vector<std::pair<std::string_view, Reader>>& readers() {
       {"edges", [](auto v, auto& s) { return read_word("edges", kEdges, v, s.edges); }},
       {"epilogue",
        [](auto v, auto& s) { return read_word("epilogue", kEpilogues, v, s.epilogue); }},
+      {"output_tile",
+       [](auto v, auto& s) {
+         if (v != "2" && v != "4") return bad_word("output_tile", v, "2 or 4");
+         return read_number("output_tile", v, 2, 4, s.output_tile);
+       }},
       {"merge_rows",
        [](auto v, auto& s) { return read_number("merge_rows", v, 0, 1, s.merge_rows); }},
       {"prefetch", [](auto v, auto& s) { return read_number("prefetch", v, 0, 64, s.prefetch); }},
@@ -132,12 +139,12 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
 
 std::string print_schedule(const Schedule& s) {
   return fmt::format(
-      "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} merge_rows={} "
-      "prefetch={} rows_per_task={} tiles_per_task={}",
+      "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} "
+      "output_tile={} merge_rows={} prefetch={} rows_per_task={} tiles_per_task={}",
       text_of(kAlgorithms, s.algorithm), s.lanes, s.tile_pixels, s.tile_vectors, s.ic_unroll,
       text_of(kOrders, s.order), text_of(kUnrolls, s.unroll), text_of(kEdges, s.edges),
-      text_of(kEpilogues, s.epilogue), static_cast<int>(s.merge_rows), s.prefetch, s.rows_per_task,
-      s.tiles_per_task);
+      text_of(kEpilogues, s.epilogue), s.output_tile, static_cast<int>(s.merge_rows), s.prefetch,
+      s.rows_per_task, s.tiles_per_task);
 }
 
 Result<Schedule> parse_schedule(std::string_view text, const Schedule& base) {
@@ -186,13 +193,27 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
   return Status();
 }
 
+Status check_winograd(const Schedule& s, const ir::Conv& conv) {
+  if (!can_run_winograd(conv))
+    return bad_word("algorithm", "winograd",
+                    "a 3x3 filter with stride 1, one group, src with its channels last, and "
+                    "accuracy=normal");
+  if (s.unroll != Unroll::kTile) return bad_word("unroll", text_of(kUnrolls, s.unroll), "tile");
+  const double floats = winograd_shape(conv, s).scratch_floats;
+  if (floats <= kMaxScratchFloats) return Status();
+  return resource_exhausted(
+      fmt::format("schedule winograd tiles_per_task={}: transformed tiles would take {:.3g} "
+                  "floats, must be at most {:.3g}",
+                  s.tiles_per_task, floats, kMaxScratchFloats));
+}
+
 Status check_stage(const Schedule& s, const ir::Conv& conv) {
   const double floats = stage_floats(conv, s);
-  if (floats <= kMaxStageFloats) return Status();
+  if (floats <= kMaxScratchFloats) return Status();
   return resource_exhausted(
       fmt::format("schedule staged rows_per_task={}: the sources of a task would take {:.3g} "
                   "floats, must be at most {:.3g}",
-                  s.rows_per_task, floats, kMaxStageFloats));
+                  s.rows_per_task, floats, kMaxScratchFloats));
 }
 
 Status check_merge_rows(const Schedule& s, const ir::Conv& conv) {
@@ -242,6 +263,8 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   Status status = parse_schedule(print_schedule(schedule), {}).status();
   if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
+  if (schedule.algorithm == Algorithm::kWinograd)
+    return status.ok() ? check_winograd(schedule, conv) : status;
   if (status.ok()) status = check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);
   if (status.ok()) status = check_packed_size(schedule, conv);

@@ -20,6 +20,7 @@ enum class Algorithm {
   kGrouped,    // several groups of few channels in one vector, sources permuted
   kRotated,    // the same with square groups: sums permuted, once a tile
   kPlanar,     // lanes are pixels of a row, weights broadcast; src has its channels first
+  kWinograd,   // 3x3, stride 1: fewer products on transformed tiles
   kStaged,     // the same, on planes that each task first copies its sources to
 };
 
@@ -67,6 +68,7 @@ struct Schedule {
   Unroll unroll = Unroll::kTile;
   Edges edges = Edges::kExact;
   Epilogue epilogue = Epilogue::kInline;
+  int output_tile = 4;         // winograd: outputs of a tile along an axis, 2 or 4
   bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
   int prefetch = 0;            // lines of the next block of weights fetched a step of ic_unroll
   int64_t rows_per_task = 1;   // output rows in one task
