@@ -84,7 +84,6 @@ ActivationStrides strides_of(const ir::Conv& conv, ir::ActivationLayout layout, 
 NestShape product_shape(const ir::Conv& conv, const WinogradShape& shape) {
   NestShape products;
   products.ic = conv.ic;
-  products.oc = products.oc_per_group = conv.oc;
   products.src.c = 1;
   products.src.w = shape.channels;
   return products;
@@ -287,6 +286,10 @@ void WinogradEmitter::emit_products(const Block& block, llvm::Value* point, llvm
       b_.at(pointers_.weights,
             b_.add_index(b_.scale_index(block.number, layout_.oc_block * layout_.steps),
                          b_.scale_index(point, conv_.ic * width)));
+  // The products that follow: the next point, or the next block of output channels.
+  const int64_t ahead =
+      schedule_.order == LoopOrder::kOcOuter ? conv_.ic * width : layout_.oc_block * layout_.steps;
+  llvm::Value* next = b_.at(weights, ahead);
   llvm::Value* v = b_.at(sources(), b_.scale_index(point, shape_.tiles_per_task * shape_.channels));
   llvm::Value* m =
       b_.at(products(), b_.add_index(b_.scale_index(point, shape_.tiles_per_task * shape_.outputs),
@@ -295,6 +298,9 @@ void WinogradEmitter::emit_products(const Block& block, llvm::Value* point, llvm
     TileSite site{schedule_.tile_pixels, block.vectors, schedule_.lanes};
     site.src_row = b_.at(v, b_.scale_index(group, tiles * shape_.channels));
     site.weights_row = weights;
+    if (schedule_.prefetch > 0)
+      site.prefetch_row =
+          b_.at(next, b_.scale_index(group, prefetch_floats_per_tap(schedule_, products_)));
     Values acc(static_cast<size_t>(tiles * block.vectors), b_.zero());
     acc = taps_.emit_taps(site, {b_.index(0), b_.index(1), 0, schedule_.tile_pixels}, acc);
     llvm::Value* at = b_.at(m, b_.scale_index(group, tiles * shape_.outputs));
