@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "ir/post_op_reference.h"
+#include "ir/winograd_reference.h"
 
 namespace convgen::ir {
 namespace {
@@ -112,18 +113,32 @@ double summation_error(const Conv& conv, double s) {
   return s + error <= FLT_MAX ? error : std::numeric_limits<double>::infinity();
 }
 
+// The bound of Winograd: its own magnitude in place of S, and for each term the additions over
+// channels and the roundings of the transforms.
+double winograd_error(const Conv& conv, const TensorInputs& inputs, const OutputIndex& index, int m,
+                      double addends) {
+  const WinogradMagnitude magnitude = winograd_magnitude(conv, inputs, index, m);
+  const double s = magnitude.products + addends;
+  const double error =
+      gamma_of(conv.ic + kWinogradRoundings + 2) * s + magnitude.underflow * 0x1p-147;
+  return s + error <= FLT_MAX ? error : std::numeric_limits<double>::infinity();
+}
+
 }  // namespace
 
 ReferenceOutput interpret_output(const Conv& conv, const TensorInputs& inputs,
-                                 const OutputIndex& index) {
+                                 const OutputIndex& index, const Summation& summation) {
   const Sums sums = sum_products(conv, inputs, index);
   const PostOpOperands operands = read_operands(conv, inputs, index);
   ReferenceOutput output;
   output.accumulator = sums.value;
-  output.s = sums.magnitude + std::abs(static_cast<double>(operands.bias)) +
-             std::abs(static_cast<double>(operands.add));
-  const Approximation result =
-      propagate_post_ops(conv.post, operands, {sums.value, summation_error(conv, output.s)});
+  const double addends =
+      std::abs(static_cast<double>(operands.bias)) + std::abs(static_cast<double>(operands.add));
+  output.s = sums.magnitude + addends;
+  const double error = summation.winograd_tile == 0
+                           ? summation_error(conv, output.s)
+                           : winograd_error(conv, inputs, index, summation.winograd_tile, addends);
+  const Approximation result = propagate_post_ops(conv.post, operands, {sums.value, error});
   output.y = result.value;
   output.tolerance = result.error;
   return output;
@@ -134,12 +149,12 @@ int64_t dst_offset(const Conv& conv, const OutputIndex& index) {
   return index.n * ys.n + index.oc * ys.c + index.od * ys.d + index.oh * ys.h + index.ow * ys.w;
 }
 
-Reference interpret(const Conv& conv, const TensorInputs& inputs) {
+Reference interpret(const Conv& conv, const TensorInputs& inputs, const Summation& summation) {
   const auto size = static_cast<size_t>(conv.dst_elements());
   Reference reference{std::vector<double>(size), std::vector<double>(size),
                       std::vector<double>(size)};
   const auto store = [&](const OutputIndex& at) {
-    const ReferenceOutput output = interpret_output(conv, inputs, at);
+    const ReferenceOutput output = interpret_output(conv, inputs, at, summation);
     const auto offset = static_cast<size_t>(dst_offset(conv, at));
     reference.y[offset] = output.y;
     reference.s[offset] = output.s;

@@ -26,7 +26,7 @@ struct OutputIndex {
 };
 
 // One output: its exact value, S = sum |x*w| + |bias| + |add|, and the largest error a correct
-// f32 kernel may have (the bound of direct summation carried through the post-op chain).
+// f32 kernel may have (the bound of its summation carried through the post-op chain).
 struct ReferenceOutput {
   double y = 0;
   double s = 0;
@@ -34,9 +34,14 @@ struct ReferenceOutput {
   double accumulator = 0;  // the sum before the post-ops
 };
 
+// How an engine sums, which decides what its rounding may cost. The value is the same.
+struct Summation {
+  int winograd_tile = 0;  // 0: the products themselves, in any order; 2 or 4: F(m x m, 3 x 3)
+};
+
 // Computes one output. Pure; thread-safe.
 ReferenceOutput interpret_output(const Conv& conv, const TensorInputs& inputs,
-                                 const OutputIndex& index);
+                                 const OutputIndex& index, const Summation& summation = {});
 
 // Where an output lies in dst, in elements.
 int64_t dst_offset(const Conv& conv, const OutputIndex& index);
@@ -47,7 +52,7 @@ struct Reference {
   std::vector<double> s;
   std::vector<double> tolerance;
 };
-Reference interpret(const Conv& conv, const TensorInputs& inputs);
+Reference interpret(const Conv& conv, const TensorInputs& inputs, const Summation& summation = {});
 
 // The test every engine's answer must pass, written as "pass only if <=": NaN against a number
 // fails. A NaN or Inf reference demands the same NaN or Inf.

@@ -60,6 +60,8 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
   state->schedule = codegen::print_schedule(schedule);
   state->tasks = conv.dst_elements() == 0 ? 0 : codegen::count_tasks(conv, schedule);
   const codegen::PackedLayout layout = codegen::packed_layout(conv, schedule);
+  if (schedule.algorithm == codegen::Algorithm::kWinograd)
+    state->summation.winograd_tile = schedule.output_tile;
   state->scratch_bytes = codegen::scratch_bytes(conv, schedule);
   state->packed_tag = layout.tag;
   state->packed_elements = static_cast<size_t>(layout.elements());

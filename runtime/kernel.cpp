@@ -96,6 +96,7 @@ const ir::Conv& Kernel::conv() const { return state_->conv; }
 const std::string& Kernel::engine_name() const { return state_->engine_name; }
 const std::string& Kernel::schedule() const { return state_->schedule; }
 const CompileStats& Kernel::compile_stats() const { return state_->stats; }
+ir::Summation Kernel::summation() const { return state_->summation; }
 size_t Kernel::scratch_bytes() const { return state_->scratch_bytes; }
 int64_t Kernel::tasks() const { return state_->tasks; }
 const std::string& Kernel::packed_tag() const { return state_->packed_tag; }

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "ir/conv.h"
+#include "ir/interpreter.h"
 #include "ir/status.h"
 
 namespace convgen {
@@ -84,6 +85,8 @@ class Kernel {
   // The schedule as text; empty for the generic path.
   const std::string& schedule() const;
   const CompileStats& compile_stats() const;
+  // How the kernel sums, for a check against the interpreter.
+  ir::Summation summation() const;
   // What a call on one thread needs besides its tensors; 0 for most kernels.
   size_t scratch_bytes() const;
   // Independent pieces of work in one run: more threads than this cannot help.

@@ -27,6 +27,8 @@ class KernelState {
   int64_t tasks = 0;
   size_t scratch_bytes = 0;  // of one thread
 
+  ir::Summation summation;
+
   std::string packed_tag;
   size_t packed_elements = 0;
   std::function<void(const float* weights, float* packed)> pack;

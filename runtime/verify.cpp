@@ -269,8 +269,11 @@ bool reads_image(const ir::Conv& conv, const ir::OutputIndex& index) {
 // Collects the verdicts on single outputs into a report.
 class Checker {
  public:
-  Checker(const ir::Conv& conv, const Tensors& tensors, bool bit_exact)
-      : conv_(conv), inputs_(tensors.inputs()), dst_(tensors.dst.floats()) {
+  Checker(const Kernel& kernel, const Tensors& tensors, bool bit_exact)
+      : conv_(kernel.conv()),
+        summation_(kernel.summation()),
+        inputs_(tensors.inputs()),
+        dst_(tensors.dst.floats()) {
     report_.bit_exact = bit_exact;
   }
 
@@ -285,6 +288,7 @@ class Checker {
   void record_error(double error, double bound);
 
   const ir::Conv& conv_;
+  const ir::Summation summation_;
   const ir::TensorInputs inputs_;
   const float* dst_;
   VerifyReport report_;
@@ -295,7 +299,7 @@ class Checker {
 // Bit equality is == here: the sign of a zero is no part of the promise, as orders of summation
 // and forms of relu may differ in it.
 void Checker::check(const ir::OutputIndex& index) {
-  const ir::ReferenceOutput reference = ir::interpret_output(conv_, inputs_, index);
+  const ir::ReferenceOutput reference = ir::interpret_output(conv_, inputs_, index, summation_);
   const float value = dst_[ir::dst_offset(conv_, index)];
   const bool right =
       report_.bit_exact ? value == reference.y : ir::within_tolerance(value, reference);
@@ -381,7 +385,10 @@ Result<VerifyReport> verify_kernel(const Kernel& kernel, const VerifyOptions& op
     if (status.ok()) status = run(kernel, options.parallel_for, tensors);
     if (!status.ok()) return status;
   }
-  Checker checker(conv, runs[0], integers && is_exact_on_integers(conv, limits));
+  // Winograd's transforms multiply by thirds: exact sums are the direct ones'.
+  const bool exact =
+      integers && is_exact_on_integers(conv, limits) && kernel.summation().winograd_tile == 0;
+  Checker checker(kernel, runs[0], exact);
   check_runs(conv, runs[0], runs[1], checker);
   check_outputs(conv, options, checker);
   return checker.finish();
