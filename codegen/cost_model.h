@@ -26,6 +26,10 @@ int max_planar_channels(const Target& target, int runs, int lanes = 16, bool int
 // Cycles of arithmetic of one run on one thread, caches aside.
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target);
 
+// The same of a winograd schedule, the weights' way from memory included.
+double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
+                               const Target& target);
+
 // Bytes that pass the last private cache, by loop order.
 struct Traffic {
   double oc_outer_bytes = 0;

@@ -10,6 +10,8 @@
 #include "codegen/code_size.h"
 #include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
+#include "codegen/packed_layout.h"
+#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -143,6 +145,38 @@ Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
   const Candidate planar = best_planar_tile(conv, target);
   return std::min({direct, grouped, rotated, planar},
                   [](const Candidate& a, const Candidate& b) { return a.cycles < b.cycles; });
+}
+
+// Convolutions below this many multiply-adds stay direct: what there is to save is a few
+// microseconds, and not worth a larger error.
+constexpr double kWinogradMultiplyAdds = 4e6;
+
+// The best winograd schedule: complete but for prefetch.
+Candidate best_winograd(const ir::Conv& conv, const Target& target, int threads) {
+  Candidate best;
+  if (!can_run_winograd(conv) || conv.multiply_adds() < kWinogradMultiplyAdds) return best;
+  Schedule schedule;
+  schedule.algorithm = Algorithm::kWinograd;
+  schedule.lanes = target.max_lanes;
+  schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
+  const auto most_vectors =
+      std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
+  for (const int output_tile : {2, 4})
+    for (int vectors = 1; vectors <= most_vectors; ++vectors)
+      for (int pixels = 1; pixels <= max_tile_pixels(target, Algorithm::kDirect, vectors); ++pixels)
+        for (const int64_t groups : {1, 2, 4, 8, 16, 32})
+          for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
+            schedule.output_tile = output_tile;
+            schedule.tile_vectors = vectors;
+            schedule.tile_pixels = pixels;
+            schedule.tiles_per_task = groups * pixels;
+            schedule.order = order;
+            const auto tasks = static_cast<double>(winograd_shape(conv, schedule).tasks);
+            const double rounds = std::ceil(tasks / threads) * threads / tasks;
+            const double cycles = rounds * predict_winograd_cycles(conv, schedule, target);
+            if (cycles < best.cycles * 0.999) best = {schedule, cycles};
+          }
+  return best;
 }
 
 // About 0.15 s of compile time: more code than this is not chosen as long as there is a way round.
@@ -279,7 +313,39 @@ int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t ste
   return static_cast<int>(limit);
 }
 
-Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
+namespace {
+
+// The weights of a point, fetched between the tiles of the one before.
+void select_winograd_details(const ir::Conv& conv, const Target& target, Schedule& schedule) {
+  schedule.ic_unroll = select_ic_unroll(schedule, target, conv.ic);
+  const WinogradShape shape = winograd_shape(conv, schedule);
+  const int64_t groups =
+      std::max<int64_t>(1, std::min(shape.tiles, shape.tiles_per_task) / schedule.tile_pixels);
+  const PackedLayout layout = packed_layout(conv, schedule);
+  const bool streams =
+      4.0 * static_cast<double>(layout.elements()) > 0.5 * static_cast<double>(target.l2_bytes);
+  const int64_t lines =
+      int64_t{schedule.ic_unroll} * schedule.tile_vectors * schedule.lanes / kLineFloats;
+  if (streams) schedule.prefetch = static_cast<int>((lines + groups - 1) / groups);
+}
+
+Selection select_winograd(const ir::Conv& conv, const Target& target, const Candidate& best) {
+  Selection selection;
+  selection.schedule = best.schedule;
+  select_winograd_details(conv, target, selection.schedule);
+  selection.predicted_cycles = best.cycles;
+  const WinogradShape shape = winograd_shape(conv, selection.schedule);
+  const auto taps = static_cast<double>(conv.kernel.product() * shape.m * shape.m);
+  selection.reason = fmt::format(
+      "winograd F({0}x{0},3x3) does {1:.2f} of the products, {2} tiles x {3} vectors of {4} at a "
+      "time, {5} of {6} tiles a task",
+      shape.m, static_cast<double>(shape.points) / taps, selection.schedule.tile_pixels,
+      selection.schedule.tile_vectors, selection.schedule.lanes, shape.tiles_per_task, shape.tiles);
+  return selection;
+}
+
+// All that is not winograd.
+Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
   Selection selection;
   const auto [best, compute] = best_algorithm(conv, target);
   Schedule schedule = best;
@@ -308,6 +374,18 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
       target.vector_registers, compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory",
       compute, bytes / kMemoryBytesPerCycle);
   return selection;
+}
+
+}  // namespace
+
+Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
+  // What the larger error must be worth at least.
+  constexpr double kWorth = 0.9;
+  const Selection nest = select_nest(conv, target, threads);
+  const Candidate winograd = best_winograd(conv, target, threads);
+  if (winograd.cycles < kWorth * nest.predicted_cycles)
+    return select_winograd(conv, target, winograd);
+  return nest;
 }
 
 }  // namespace convgen::codegen
