@@ -6,7 +6,6 @@
 
 #include "codegen/nest_shape.h"
 #include "codegen/packed_layout.h"
-#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -37,10 +36,6 @@ constexpr double kStreamCycles = 0.1;
 constexpr double kLinesInFlight = 16;
 constexpr double kLineWaitCycles = 6;
 constexpr double kUnforeseenLines = 2;  // of a pixel; those behind have been fetched ahead
-// Winograd, a point of a vector of channels: its load, its share of the transform, its store.
-constexpr double kSourceTransformCycles = 3;
-constexpr double kOutputTransformCycles = 2.5;
-constexpr double kGroupOverhead = 12;
 // A permute and an addition, which compete for the ports of the FMAs.
 constexpr double kRotationCycles = 1;
 
@@ -61,16 +56,6 @@ struct Tile {
   double pixels;
   double vectors;
 };
-
-// Cycles of one step (one tap, one input channel) of a direct tile.
-double step_cycles(const Target& target, const Tile& tile) {
-  const double fmas = tile.pixels * tile.vectors * (target.has_fma ? 1 : 2);
-  const double loads = tile.pixels + tile.vectors;
-  // A broadcast used once is folded into its FMA.
-  const double extra = tile.vectors > 1 ? loads : tile.vectors;
-  const double issue = (fmas + extra + 2) / kIssue;
-  return std::max({fmas / kFmaPorts, kFmaLatency, loads / kLoads, issue});
-}
 
 // Distinct pixels of a row that a tile reads.
 double row_pixels(const NestShape& shape, const Tile& tile) {
@@ -101,7 +86,7 @@ double direct_cycles(const NestShape& shape, const Target& target, const Schedul
   const double weights_bytes = 4 * steps * tile.vectors * schedule.lanes;
   const double src_bytes = 4 * rows * row_pixels(shape, tile) * ic;
   const bool weights_stay = weights_bytes <= 0.5 * static_cast<double>(target.l1d_bytes);
-  return steps * step_cycles(target, tile) + src_bytes / kSrcBytesPerCycle +
+  return steps * step_cycles(target, tile.pixels, tile.vectors) + src_bytes / kSrcBytesPerCycle +
          (weights_stay ? 0 : weights_bytes / kWeightsBytesPerCycle) +
          wait_cycles(shape, target, tile);
 }
@@ -138,7 +123,7 @@ double planar_cycles(const NestShape& shape, const Target& target, const Schedul
   const double steps = rows * static_cast<double>(shape.kernel.w) * ic;
   const double runs = std::ceil(tile.pixels / schedule.lanes);
   const double step =
-      std::max(step_cycles(target, {runs, tile.vectors}), (2 * runs + tile.vectors) / kLoads);
+      std::max(step_cycles(target, runs, tile.vectors), (2 * runs + tile.vectors) / kLoads);
   const double src_bytes = 4 * rows * row_pixels(shape, tile) * ic;
   return std::max(steps * step * kPlanarStep, src_bytes / kPlaneBytesPerCycle) +
          stage_cycles(shape, schedule, tile);
@@ -279,6 +264,15 @@ int max_planar_channels(const Target& target, int runs, int lanes, bool interlea
   return narrow ? kNarrow32[runs - 1] : kChannels32[runs - 1];
 }
 
+double step_cycles(const Target& target, double pixels, double vectors) {
+  const double fmas = pixels * vectors * (target.has_fma ? 1 : 2);
+  const double loads = pixels + vectors;
+  // A broadcast used once is folded into its FMA.
+  const double extra = vectors > 1 ? loads : vectors;
+  const double issue = (fmas + extra + 2) / kIssue;
+  return std::max({fmas / kFmaPorts, kFmaLatency, loads / kLoads, issue});
+}
+
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
   const NestShape shape = nest_shape(conv, schedule);
   const PackedLayout layout = packed_layout(conv, schedule);
@@ -296,42 +290,6 @@ double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Targ
   double cycles = static_cast<double>(layout.full_blocks()) * row_cycles(schedule.tile_vectors);
   if (tail_vectors > 0) cycles += row_cycles(tail_vectors);
   return rows * cycles;
-}
-
-double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
-                               const Target& target) {
-  const WinogradShape shape = winograd_shape(conv, schedule);
-  const PackedLayout layout = packed_layout(conv, schedule);
-  const double l2 = static_cast<double>(target.l2_bytes);
-  const double points = static_cast<double>(shape.points);
-  const double tiles = static_cast<double>(shape.tiles);
-  const double tasks = static_cast<double>(shape.tasks);
-  const double last = tiles - (tasks - 1) * static_cast<double>(shape.tiles_per_task);
-  const double pixels = schedule.tile_pixels;
-  const double groups =
-      (tasks - 1) * static_cast<double>(shape.tiles_per_task) / pixels + std::ceil(last / pixels);
-  const auto block_cycles = [&](double vectors) {
-    const Tile tile{pixels, vectors};
-    return static_cast<double>(conv.ic) * step_cycles(target, tile) + kGroupOverhead +
-           pixels * vectors;
-  };
-  const double tail = static_cast<double>(layout.tail_width() / layout.lanes);
-  double products = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
-  if (tail > 0) products += block_cycles(tail);
-  products *= points * groups;
-  const double weights = 4 * static_cast<double>(layout.elements());
-  const double streamed = weights > 0.5 * l2 ? weights * tasks / kMemoryBytesPerCycle : 0;
-  const double transforms =
-      tiles * points / schedule.lanes *
-      (kSourceTransformCycles * static_cast<double>(shape.channels) +
-       kOutputTransformCycles *
-           static_cast<double>(layout.full_blocks() * layout.oc_block + layout.tail_width()));
-  // What does not stay in L2 between its transform and the products comes back from beyond.
-  const double slab = 4 * points * static_cast<double>(shape.tiles_per_task);
-  const double kept = slab * static_cast<double>(shape.channels + shape.outputs);
-  const double spilled =
-      kept > 0.75 * l2 ? 2 * tasks * (kept - 0.75 * l2) / kMemoryBytesPerCycle : 0;
-  return std::max(products, streamed) + transforms + spilled;
 }
 
 // oc-outer streams src once a block of output channels, unless it stays in L2; pixel-outer streams

@@ -23,12 +23,11 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
 inline constexpr int kMaxPlanarRuns = 4;
 int max_planar_channels(const Target& target, int runs, int lanes = 16, bool interleaved = false);
 
+// Cycles of one step (one tap, one input channel) of a direct tile, its operands in L1.
+double step_cycles(const Target& target, double pixels, double vectors);
+
 // Cycles of arithmetic of one run on one thread, caches aside.
 double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target);
-
-// The same of a winograd schedule, the weights' way from memory included.
-double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
-                               const Target& target);
 
 // Bytes that pass the last private cache, by loop order.
 struct Traffic {

@@ -12,71 +12,87 @@
 namespace convgen::codegen {
 namespace {
 
+// The sums and differences of which the transforms consist.
+class Terms {
+ public:
+  explicit Terms(KernelBuilder& b) : b_(b) {}
+  llvm::Value* sum(llvm::Value* x, llvm::Value* y) { return b_.CreateFAdd(x, y); }
+  llvm::Value* difference(llvm::Value* x, llvm::Value* y) { return b_.CreateFSub(x, y); }
+  // factor * x + y
+  llvm::Value* scaled(float factor, llvm::Value* x, llvm::Value* y) {
+    return b_.fma(b_.splat(factor), x, y);
+  }
+
+ private:
+  KernelBuilder& b_;
+};
+
 // B^T d along one axis.
-Values transform_input(KernelBuilder& b, const Values& d) {
-  const auto sum = [&](llvm::Value* x, llvm::Value* y) { return b.CreateFAdd(x, y); };
-  const auto difference = [&](llvm::Value* x, llvm::Value* y) { return b.CreateFSub(x, y); };
-  const auto scaled = [&](float factor, llvm::Value* x, llvm::Value* y) {
-    return b.fma(b.splat(factor), x, y);
-  };
-  if (d.size() == 4)
-    return {difference(d[0], d[2]), sum(d[1], d[2]), difference(d[2], d[1]),
-            difference(d[1], d[3])};
-  llvm::Value* even = scaled(-4, d[2], d[4]);
-  llvm::Value* odd = scaled(-4, d[1], d[3]);
-  llvm::Value* near = difference(d[4], d[2]);
-  llvm::Value* far = difference(d[3], d[1]);
-  return {scaled(4, d[0], scaled(-5, d[2], d[4])),
-          sum(even, odd),
-          difference(even, odd),
-          scaled(2, far, near),
-          scaled(-2, far, near),
-          scaled(4, d[1], scaled(-5, d[3], d[5]))};
+Values transform_input(KernelBuilder& b, const WinogradAxis& axis, const Values& d) {
+  if (axis.alpha == 1) return d;
+  Terms t(b);
+  if (axis.alpha == 4)
+    return {t.difference(d[0], d[2]), t.sum(d[1], d[2]), t.difference(d[2], d[1]),
+            t.difference(d[1], d[3])};
+  llvm::Value* even = t.scaled(-4, d[2], d[4]);
+  llvm::Value* odd = t.scaled(-4, d[1], d[3]);
+  llvm::Value* near = t.difference(d[4], d[2]);
+  llvm::Value* far = t.difference(d[3], d[1]);
+  return {t.scaled(4, d[0], t.scaled(-5, d[2], d[4])),
+          t.sum(even, odd),
+          t.difference(even, odd),
+          t.scaled(2, far, near),
+          t.scaled(-2, far, near),
+          t.scaled(4, d[1], t.scaled(-5, d[3], d[5]))};
 }
 
 // A^T x along one axis.
-Values transform_output(KernelBuilder& b, const Values& x) {
-  const auto sum = [&](llvm::Value* a, llvm::Value* c) { return b.CreateFAdd(a, c); };
-  const auto difference = [&](llvm::Value* a, llvm::Value* c) { return b.CreateFSub(a, c); };
-  const auto scaled = [&](float factor, llvm::Value* a, llvm::Value* c) {
-    return b.fma(b.splat(factor), a, c);
-  };
-  llvm::Value* s = sum(x[1], x[2]);
-  llvm::Value* d = difference(x[1], x[2]);
-  if (x.size() == 4) return {sum(x[0], s), difference(d, x[3])};
-  llvm::Value* s2 = sum(x[3], x[4]);
-  llvm::Value* d2 = difference(x[3], x[4]);
-  return {sum(sum(x[0], s), s2), scaled(2, d2, d), scaled(4, s2, s), sum(scaled(8, d2, d), x[5])};
+Values transform_output(KernelBuilder& b, const WinogradAxis& axis, const Values& x) {
+  if (axis.alpha == 1) return x;
+  Terms t(b);
+  llvm::Value* s = t.sum(x[1], x[2]);
+  llvm::Value* d = t.difference(x[1], x[2]);
+  if (axis.alpha == 4) return {t.sum(x[0], s), t.difference(d, x[3])};
+  llvm::Value* s2 = t.sum(x[3], x[4]);
+  llvm::Value* d2 = t.difference(x[3], x[4]);
+  Values y{t.sum(t.sum(x[0], s), s2), t.scaled(2, d2, d)};
+  if (axis.m == 4) y.append({t.scaled(4, s2, s), t.scaled(8, d2, d)});
+  y.back() = t.sum(y.back(), x[5]);
+  return y;
 }
 
-// Rows x columns -> the transform of every column, then of every row.
-template <typename Transform>
-Values transform_2d(KernelBuilder& b, const Values& in, int64_t n, Transform transform) {
+using Transform = Values (*)(KernelBuilder& b, const WinogradAxis& axis, const Values& x);
+
+// [rows x columns] -> the transform of every column, then of every row.
+Values transform_2d(KernelBuilder& b, const WinogradShape& shape, const Values& in,
+                    Transform transform) {
+  const auto in_rows = static_cast<size_t>(shape.h.alpha);
+  const auto columns = static_cast<size_t>(shape.w.alpha);
   Values by_column;  // [column][row]
-  for (int64_t column = 0; column < n; ++column) {
+  for (size_t column = 0; column < columns; ++column) {
     Values x;
-    for (int64_t row = 0; row < n; ++row) x.push_back(in[row * n + column]);
-    by_column.append(transform(b, x));
+    for (size_t row = 0; row < in_rows; ++row) x.push_back(in[row * columns + column]);
+    by_column.append(transform(b, shape.h, x));
   }
-  const int64_t rows = static_cast<int64_t>(by_column.size()) / n;
+  const size_t rows = by_column.size() / columns;
   Values out;
-  for (int64_t row = 0; row < rows; ++row) {
+  for (size_t row = 0; row < rows; ++row) {
     Values x;
-    for (int64_t column = 0; column < n; ++column) x.push_back(by_column[column * rows + row]);
-    out.append(transform(b, x));
+    for (size_t column = 0; column < columns; ++column) x.push_back(by_column[column * rows + row]);
+    out.append(transform(b, shape.w, x));
   }
   return out;
 }
 
+// Images lie n x depth behind each other.
 ActivationStrides strides_of(const ir::Conv& conv, ir::ActivationLayout layout, int64_t channels,
                              const ir::Extent3& size) {
   const bool last = layout == ir::ActivationLayout::kChannelsLast;
   ActivationStrides s;
-  s.n = channels * size.product();
+  s.n = channels * size.h * size.w;
   s.c = last ? 1 : size.product();
   s.w = last ? channels : 1;
   s.h = s.w * size.w;
-  s.d = s.h * size.h;
   return s;
 }
 
@@ -199,29 +215,30 @@ WinogradEmitter::Site WinogradEmitter::site_of(llvm::Value* tile) {
     tile = b_.CreateUDiv(tile, b_.index(count));
     return rest;
   };
-  llvm::Value* tw = take(shape_.tiles_w);
-  llvm::Value* th = take(shape_.tiles_h);
-  llvm::Value* pw = take(shape_.phases_w);
-  llvm::Value* ph = take(shape_.phases_h);
-  return {conv_.n == 1 ? b_.index(0) : tile,
-          b_.add_index(b_.scale_index(th, shape_.m * conv_.dilations.h), ph),
-          b_.add_index(b_.scale_index(tw, shape_.m * conv_.dilations.w), pw)};
+  llvm::Value* tw = take(shape_.w.tiles);
+  llvm::Value* th = take(shape_.h.tiles);
+  llvm::Value* pw = take(shape_.w.phases);
+  llvm::Value* ph = take(shape_.h.phases);
+  return {shape_.images == 1 ? b_.index(0) : tile,
+          b_.add_index(b_.scale_index(th, shape_.h.m * conv_.dilations.h), ph),
+          b_.add_index(b_.scale_index(tw, shape_.w.m * conv_.dilations.w), pw)};
 }
 
 void WinogradEmitter::emit_sources(llvm::Value* first, llvm::Value* count) {
   for_each(count, "source.tile", [&](llvm::Value* number) {
     const Site site = site_of(b_.add_index(first, number));
     llvm::Value* at = b_.at(sources(), b_.scale_index(number, shape_.channels));
-    const auto inside = [&](llvm::Value* out, int64_t pad, int64_t dilation, int64_t extent) {
+    const auto inside = [&](llvm::Value* out, const WinogradAxis& axis, int64_t pad,
+                            int64_t dilation, int64_t extent) {
       // As an unsigned number a position left of the image is beyond its right end too.
       llvm::Value* position = b_.CreateSub(out, b_.index(pad));
-      const int64_t span = (shape_.alpha - 1) * dilation;
+      const int64_t span = (axis.alpha - 1) * dilation;
       return span >= extent ? static_cast<llvm::Value*>(b_.getFalse())
                             : b_.CreateICmpULT(position, b_.index(extent - span));
     };
     llvm::Value* all =
-        b_.CreateAnd(inside(site.oh, conv_.pads_begin.h, conv_.dilations.h, conv_.in.h),
-                     inside(site.ow, conv_.pads_begin.w, conv_.dilations.w, conv_.in.w));
+        b_.CreateAnd(inside(site.oh, shape_.h, conv_.pads_begin.h, conv_.dilations.h, conv_.in.h),
+                     inside(site.ow, shape_.w, conv_.pads_begin.w, conv_.dilations.w, conv_.in.w));
     when(
         all, "source.inside", [&] { emit_source_tile(site, at, true); },
         [&] { emit_source_tile(site, at, false); });
@@ -247,8 +264,8 @@ void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* channel,
             b_.add_index(b_.add_index(b_.scale_index(site.n, src_.n), channel),
                          b_.add_index(b_.scale_index(ih, src_.h), b_.scale_index(iw, src_.w))));
   Values d;
-  for (int64_t i = 0; i < shape_.alpha; ++i)
-    for (int64_t j = 0; j < shape_.alpha; ++j) {
+  for (int64_t i = 0; i < shape_.h.alpha; ++i)
+    for (int64_t j = 0; j < shape_.w.alpha; ++j) {
       const int64_t down = i * conv_.dilations.h, right = j * conv_.dilations.w;
       llvm::Value* address = b_.at(corner, down * src_.h + right * src_.w);
       if (!inside) {
@@ -259,7 +276,7 @@ void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* channel,
       }
       d.push_back(b_.load_lanes(address, lanes));
     }
-  const Values v = transform_2d(b_, d, shape_.alpha, transform_input);
+  const Values v = transform_2d(b_, shape_, d, transform_input);
   const int64_t point_step = shape_.tiles_per_task * shape_.channels;
   llvm::Value* at = b_.at(sources, channel);
   for (int64_t point = 0; point < shape_.points; ++point)
@@ -316,12 +333,12 @@ void WinogradEmitter::emit_outputs(const Block& block, llvm::Value* first, llvm:
     const Site site = site_of(b_.add_index(first, number));
     llvm::Value* at = b_.at(
         products(), b_.add_index(b_.scale_index(number, shape_.outputs), kept_channel(block)));
-    const auto inside = [&](llvm::Value* out, int64_t dilation, int64_t extent) {
-      return b_.CreateICmpSLT(out, b_.index(extent - (shape_.m - 1) * dilation));
+    const auto inside = [&](llvm::Value* out, int64_t m, int64_t dilation, int64_t extent) {
+      return b_.CreateICmpSLT(out, b_.index(extent - (m - 1) * dilation));
     };
     when(
-        b_.CreateAnd(inside(site.oh, conv_.dilations.h, conv_.out.h),
-                     inside(site.ow, conv_.dilations.w, conv_.out.w)),
+        b_.CreateAnd(inside(site.oh, shape_.h.m, conv_.dilations.h, conv_.out.h),
+                     inside(site.ow, shape_.w.m, conv_.dilations.w, conv_.out.w)),
         "output.inside", [&] { emit_output_tile(block, site, at, true); },
         [&] { emit_output_tile(block, site, at, false); });
   });
@@ -345,26 +362,26 @@ void WinogradEmitter::emit_output_vector(const Block& block, llvm::Value* vector
   const int64_t point_step = shape_.tiles_per_task * shape_.outputs;
   for (int64_t point = 0; point < shape_.points; ++point)
     x.push_back(b_.load_packed(b_.at(b_.at(products, in_block), point * point_step)));
-  const Values y = transform_2d(b_, x, shape_.alpha, transform_output);
+  const Values y = transform_2d(b_, shape_, x, transform_output);
   llvm::Value* dst =
       b_.add_index(b_.add_index(b_.scale_index(site.n, dst_.n), b_.scale_index(channel, dst_.c)),
                    b_.add_index(b_.scale_index(site.oh, dst_.h), b_.scale_index(site.ow, dst_.w)));
   const auto emit = [&](int64_t row, int64_t column, int pixels) {
-    const Values acc(y.begin() + row * shape_.m + column,
-                     y.begin() + row * shape_.m + column + pixels);
+    const auto first = y.begin() + row * shape_.w.m + column;
+    const Values acc(first, first + pixels);
     llvm::Value* at = b_.add_index(dst, b_.index(row * phase_dst_.h + column * phase_dst_.w));
     epilogue_.emit({pixels, 1, lanes, channel, at}, acc);
   };
-  for (int64_t row = 0; row < shape_.m; ++row) {
+  for (int64_t row = 0; row < shape_.h.m; ++row) {
     if (inside) {
-      emit(row, 0, static_cast<int>(shape_.m));
+      emit(row, 0, static_cast<int>(shape_.w.m));
       continue;
     }
     const auto real = [&](llvm::Value* out, int64_t distance, int64_t extent) {
       return b_.CreateICmpSLT(b_.add_index(out, b_.index(distance)), b_.index(extent));
     };
     llvm::Value* real_row = real(site.oh, row * conv_.dilations.h, conv_.out.h);
-    for (int64_t column = 0; column < shape_.m; ++column)
+    for (int64_t column = 0; column < shape_.w.m; ++column)
       when(
           b_.CreateAnd(real_row, real(site.ow, column * conv_.dilations.w, conv_.out.w)),
           "output.real", [&] { emit(row, column, 1); }, [] {});

@@ -62,6 +62,8 @@ void pack_winograd(const ir::Conv& conv, const PackedLayout& layout, const float
   const WeightsStrides strides = strides_of(conv);
   const int64_t points = layout.steps / conv.ic;
   std::vector<float> u(static_cast<size_t>(points));
+  const WeightsTransform transform(winograd_axis(conv.kernel.h, layout.winograd),
+                                   winograd_axis(conv.kernel.w, layout.winograd));
   for (int64_t first = 0; first < conv.oc; first += layout.oc_block) {
     const int64_t real = std::min(layout.oc_block, conv.oc - first);
     const int64_t width = (real + layout.lanes - 1) / layout.lanes * layout.lanes;
@@ -69,8 +71,7 @@ void pack_winograd(const ir::Conv& conv, const PackedLayout& layout, const float
     for (int64_t ic = 0; ic < conv.ic; ++ic)
       for (int64_t c = 0; c < real; ++c) {
         const float* filter = weights + ic * strides.ic + (first + c) * strides.oc;
-        transform_weights(layout.winograd, filter, conv.kernel.w * strides.tap, strides.tap,
-                          u.data());
+        transform(filter, conv.kernel.w * strides.tap, strides.tap, u.data());
         for (int64_t point = 0; point < points; ++point)
           packed[(point * conv.ic + ic) * width + c] = u[static_cast<size_t>(point)];
       }

@@ -6,44 +6,22 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "codegen/code_size.h"
 #include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
-#include "codegen/packed_layout.h"
-#include "codegen/winograd.h"
+#include "codegen/select_winograd.h"
 
 namespace convgen::codegen {
 namespace {
-
-using ir::PostOpKind;
-
-// Chains this long are emitted once, in a loop over the vectors of the tile.
-bool needs_epilogue_loop(const ir::Conv& conv) {
-  const auto is_long = [](const ir::PostOp& op) {
-    switch (op.kind) {
-      case PostOpKind::kElu:
-      case PostOpKind::kSigmoid:
-      case PostOpKind::kTanh:
-      case PostOpKind::kGelu:
-      case PostOpKind::kGeluTanh:
-      case PostOpKind::kSilu:
-      case PostOpKind::kHardSwish:
-      case PostOpKind::kHardSigmoid:
-        return true;
-      default:
-        return false;
-    }
-  };
-  return conv.post.size() > 4 || std::any_of(conv.post.begin(), conv.post.end(), is_long);
-}
 
 // Decided before tiles are compared, the same for all of them.
 Schedule common_schedule(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
   Schedule schedule;
   schedule.algorithm = algorithm;
   schedule.merge_rows = can_merge_rows(conv) && algorithm != Algorithm::kStaged;
-  schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
+  schedule.epilogue = select_epilogue(conv);
   // Neighbouring pixels share loads and permutes only where the taps of a row are unrolled; rows of
   // depthwise taps are short, and as a loop cost a quarter of the speed.
   if (algorithm == Algorithm::kGrouped) schedule.unroll = Unroll::kRow;
@@ -145,38 +123,6 @@ Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
   const Candidate planar = best_planar_tile(conv, target);
   return std::min({direct, grouped, rotated, planar},
                   [](const Candidate& a, const Candidate& b) { return a.cycles < b.cycles; });
-}
-
-// Convolutions below this many multiply-adds stay direct: what there is to save is a few
-// microseconds, and not worth a larger error.
-constexpr double kWinogradMultiplyAdds = 4e6;
-
-// The best winograd schedule: complete but for prefetch.
-Candidate best_winograd(const ir::Conv& conv, const Target& target, int threads) {
-  Candidate best;
-  if (!can_run_winograd(conv) || conv.multiply_adds() < kWinogradMultiplyAdds) return best;
-  Schedule schedule;
-  schedule.algorithm = Algorithm::kWinograd;
-  schedule.lanes = target.max_lanes;
-  schedule.epilogue = needs_epilogue_loop(conv) ? Epilogue::kLoop : Epilogue::kInline;
-  const auto most_vectors =
-      std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
-  for (const int output_tile : {2, 4})
-    for (int vectors = 1; vectors <= most_vectors; ++vectors)
-      for (int pixels = 1; pixels <= max_tile_pixels(target, Algorithm::kDirect, vectors); ++pixels)
-        for (const int64_t groups : {1, 2, 4, 8, 16, 32})
-          for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
-            schedule.output_tile = output_tile;
-            schedule.tile_vectors = vectors;
-            schedule.tile_pixels = pixels;
-            schedule.tiles_per_task = groups * pixels;
-            schedule.order = order;
-            const auto tasks = static_cast<double>(winograd_shape(conv, schedule).tasks);
-            const double rounds = std::ceil(tasks / threads) * threads / tasks;
-            const double cycles = rounds * predict_winograd_cycles(conv, schedule, target);
-            if (cycles < best.cycles * 0.999) best = {schedule, cycles};
-          }
-  return best;
 }
 
 // About 0.15 s of compile time: more code than this is not chosen as long as there is a way round.
@@ -299,6 +245,28 @@ void select_prefetch(const ir::Conv& conv, const Target& target, Schedule& sched
 
 }  // namespace
 
+Epilogue select_epilogue(const ir::Conv& conv) {
+  using ir::PostOpKind;
+  const auto is_long = [](const ir::PostOp& op) {
+    switch (op.kind) {
+      case PostOpKind::kElu:
+      case PostOpKind::kSigmoid:
+      case PostOpKind::kTanh:
+      case PostOpKind::kGelu:
+      case PostOpKind::kGeluTanh:
+      case PostOpKind::kSilu:
+      case PostOpKind::kHardSwish:
+      case PostOpKind::kHardSigmoid:
+        return true;
+      default:
+        return false;
+    }
+  };
+  const bool loop =
+      conv.post.size() > 4 || std::any_of(conv.post.begin(), conv.post.end(), is_long);
+  return loop ? Epilogue::kLoop : Epilogue::kInline;
+}
+
 // Enough to hide the loop's own instructions, less where a body is long already: 28 FMAs in a loop
 // run as fast as 1,344 in a row. One where operands of steps side by side would push accumulators
 // out: broadcasts of many channels (planar), or products that need a register of their own.
@@ -314,35 +282,6 @@ int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t ste
 }
 
 namespace {
-
-// The weights of a point, fetched between the tiles of the one before.
-void select_winograd_details(const ir::Conv& conv, const Target& target, Schedule& schedule) {
-  schedule.ic_unroll = select_ic_unroll(schedule, target, conv.ic);
-  const WinogradShape shape = winograd_shape(conv, schedule);
-  const int64_t groups =
-      std::max<int64_t>(1, std::min(shape.tiles, shape.tiles_per_task) / schedule.tile_pixels);
-  const PackedLayout layout = packed_layout(conv, schedule);
-  const bool streams =
-      4.0 * static_cast<double>(layout.elements()) > 0.5 * static_cast<double>(target.l2_bytes);
-  const int64_t lines =
-      int64_t{schedule.ic_unroll} * schedule.tile_vectors * schedule.lanes / kLineFloats;
-  if (streams) schedule.prefetch = static_cast<int>((lines + groups - 1) / groups);
-}
-
-Selection select_winograd(const ir::Conv& conv, const Target& target, const Candidate& best) {
-  Selection selection;
-  selection.schedule = best.schedule;
-  select_winograd_details(conv, target, selection.schedule);
-  selection.predicted_cycles = best.cycles;
-  const WinogradShape shape = winograd_shape(conv, selection.schedule);
-  const auto taps = static_cast<double>(conv.kernel.product() * shape.m * shape.m);
-  selection.reason = fmt::format(
-      "winograd F({0}x{0},3x3) does {1:.2f} of the products, {2} tiles x {3} vectors of {4} at a "
-      "time, {5} of {6} tiles a task",
-      shape.m, static_cast<double>(shape.points) / taps, selection.schedule.tile_pixels,
-      selection.schedule.tile_vectors, selection.schedule.lanes, shape.tiles_per_task, shape.tiles);
-  return selection;
-}
 
 // All that is not winograd.
 Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
@@ -382,9 +321,8 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
   // What the larger error must be worth at least.
   constexpr double kWorth = 0.9;
   const Selection nest = select_nest(conv, target, threads);
-  const Candidate winograd = best_winograd(conv, target, threads);
-  if (winograd.cycles < kWorth * nest.predicted_cycles)
-    return select_winograd(conv, target, winograd);
+  const std::optional<Selection> winograd = select_winograd(conv, target, threads);
+  if (winograd && winograd->predicted_cycles < kWorth * nest.predicted_cycles) return *winograd;
   return nest;
 }
 

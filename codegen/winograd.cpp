@@ -2,6 +2,7 @@
 #include "codegen/winograd.h"
 
 #include <algorithm>
+#include <array>
 
 namespace convgen::codegen {
 namespace {
@@ -9,36 +10,53 @@ namespace {
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-// Rows of G, for the points 0, 1, -1, infinity and 0, 1, -1, 2, -2, infinity.
-constexpr double kG2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-constexpr double kG4[6][3] = {{1.0 / 4, 0, 0},
-                              {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                              {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                              {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                              {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                              {0, 0, 1}};
+bool has_taps(int64_t taps) { return taps == 1 || taps == 3 || taps == 5; }
+
+// A row of G: the filter, as a polynomial, at a point, over the product of that point's distances
+// to the others (whose sign A^T takes up for alpha 4). The last point is infinity: the coefficient
+// of the highest power.
+struct Point {
+  double at;
+  double divisor;
+};
+constexpr std::array<Point, 3> kPoints4 = {{{0, 1}, {1, 2}, {-1, 2}}};
+constexpr std::array<Point, 5> kPoints6 = {{{0, 4}, {1, -6}, {-1, -6}, {2, 24}, {-2, 24}}};
+
+void cut(WinogradAxis& axis, int64_t dilation, int64_t out) {
+  axis.phases = std::min(dilation, std::max<int64_t>(1, out));
+  axis.tiles = ceil_div(ceil_div(out, axis.phases), axis.m);
+}
 
 }  // namespace
 
 bool can_run_winograd(const ir::Conv& conv) {
-  const ir::Extent3 kernel{1, kWinogradTaps, kWinogradTaps};
   const ir::Extent3 ones{1, 1, 1};
-  return conv.spatial_rank == 2 && conv.kernel == kernel && conv.strides == ones &&
-         conv.groups == 1 && conv.src_layout == ir::ActivationLayout::kChannelsLast &&
-         (conv.dilations == ones || conv.dst_layout == ir::ActivationLayout::kChannelsLast) &&
+  const bool flat = conv.kernel.d == 1 && conv.in.d == conv.out.d && conv.pads_begin.d == 0;
+  const bool dst_last = conv.dst_layout == ir::ActivationLayout::kChannelsLast;
+  return flat && has_taps(conv.kernel.h) && has_taps(conv.kernel.w) && conv.kernel.product() > 1 &&
+         conv.strides == ones && conv.groups == 1 &&
+         conv.src_layout == ir::ActivationLayout::kChannelsLast &&
+         (dst_last || (conv.dilations == ones && conv.in.d == 1)) &&
          conv.accuracy == ir::Accuracy::kNormal;
+}
+
+WinogradAxis winograd_axis(int64_t taps, int64_t output_tile) {
+  WinogradAxis axis;
+  axis.taps = taps;
+  axis.m = taps == 1 ? 1 : taps == 5 ? 2 : output_tile;
+  axis.alpha = axis.m + taps - 1;
+  return axis;
 }
 
 WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
   WinogradShape shape;
-  shape.m = schedule.output_tile;
-  shape.alpha = shape.m + kWinogradTaps - 1;
-  shape.points = shape.alpha * shape.alpha;
-  shape.phases_h = std::min(conv.dilations.h, std::max<int64_t>(1, conv.out.h));
-  shape.phases_w = std::min(conv.dilations.w, std::max<int64_t>(1, conv.out.w));
-  shape.tiles_h = ceil_div(ceil_div(conv.out.h, shape.phases_h), shape.m);
-  shape.tiles_w = ceil_div(ceil_div(conv.out.w, shape.phases_w), shape.m);
-  shape.tiles = conv.n * shape.phases_h * shape.phases_w * shape.tiles_h * shape.tiles_w;
+  shape.h = winograd_axis(conv.kernel.h, schedule.output_tile);
+  shape.w = winograd_axis(conv.kernel.w, schedule.output_tile);
+  cut(shape.h, conv.dilations.h, conv.out.h);
+  cut(shape.w, conv.dilations.w, conv.out.w);
+  shape.points = shape.h.alpha * shape.w.alpha;
+  shape.images = conv.n * conv.out.d;
+  shape.tiles = shape.images * shape.h.phases * shape.w.phases * shape.h.tiles * shape.w.tiles;
   const int64_t wanted =
       schedule.tiles_per_task == 0 ? shape.tiles : std::min(schedule.tiles_per_task, shape.tiles);
   shape.tiles_per_task = round_up(std::max<int64_t>(1, wanted), schedule.tile_pixels);
@@ -54,18 +72,35 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
   return shape;
 }
 
-void transform_weights(int64_t m, const float* g, int64_t row, int64_t column, float* u) {
-  const int64_t alpha = m + kWinogradTaps - 1;
-  const auto coefficient = [&](int64_t i, int64_t k) { return m == 2 ? kG2[i][k] : kG4[i][k]; };
-  for (int64_t i = 0; i < alpha; ++i)
-    for (int64_t j = 0; j < alpha; ++j) {
+WeightsTransform::WeightsTransform(const WinogradAxis& h, const WinogradAxis& w)
+    : h_(h), w_(w), gh_(matrix_of(h)), gw_(matrix_of(w)) {}
+
+WeightsTransform::Matrix WeightsTransform::matrix_of(const WinogradAxis& axis) {
+  Matrix g{};
+  const auto last = static_cast<size_t>(axis.alpha - 1);
+  g[last][static_cast<size_t>(axis.taps - 1)] = 1;
+  for (size_t i = 0; i < last; ++i) {
+    const Point point = axis.alpha == 4 ? kPoints4[i] : kPoints6[i];
+    double power = 1 / point.divisor;
+    for (size_t k = 0; k < static_cast<size_t>(axis.taps); ++k, power *= point.at) g[i][k] = power;
+  }
+  return g;
+}
+
+void WeightsTransform::operator()(const float* g, int64_t row, int64_t column, float* u) const {
+  for (int64_t i = 0; i < h_.alpha; ++i) {
+    std::array<double, 5> line{};  // row i of G g
+    for (int64_t kw = 0; kw < w_.taps; ++kw)
+      for (int64_t kh = 0; kh < h_.taps; ++kh)
+        line[static_cast<size_t>(kw)] += gh_[static_cast<size_t>(i)][static_cast<size_t>(kh)] *
+                                         static_cast<double>(g[kh * row + kw * column]);
+    for (int64_t j = 0; j < w_.alpha; ++j) {
       double sum = 0;
-      for (int64_t kh = 0; kh < kWinogradTaps; ++kh)
-        for (int64_t kw = 0; kw < kWinogradTaps; ++kw)
-          sum += coefficient(i, kh) * coefficient(j, kw) *
-                 static_cast<double>(g[kh * row + kw * column]);
-      u[i * alpha + j] = static_cast<float>(sum);
+      for (size_t kw = 0; kw < static_cast<size_t>(w_.taps); ++kw)
+        sum += gw_[static_cast<size_t>(j)][kw] * line[kw];
+      u[i * w_.alpha + j] = static_cast<float>(sum);
     }
+  }
 }
 
 }  // namespace convgen::codegen

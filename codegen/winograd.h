@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Winograd's minimal filtering for 3x3 filters with stride 1: the geometry of tiles, and where a
-// task keeps what it transforms. After Lavin and Gray, "Fast Algorithms for Convolutional Neural
-// Networks", CVPR 2016, sections 4.1 to 4.3: Y = A^T [(G g G^T) .* (B^T d B)] A.
+// Winograd's minimal filtering with stride 1: the geometry of tiles, and where a task keeps what it
+// transforms. After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
+// sections 4.1 to 4.3: Y = A^T [(G g G^T) .* (B^T d B)] A. The axes are independent of each other:
+// a 1x3 filter is transformed along the width alone.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "codegen/schedule.h"
@@ -11,18 +13,23 @@
 
 namespace convgen::codegen {
 
-inline constexpr int kWinogradTaps = 3;  // along each axis
+// F(m, taps) along one axis: m outputs from alpha = m + taps - 1 inputs by alpha products, on the
+// points 0, 1, -1, infinity (alpha 4) and 2, -2 (alpha 6). Outputs whose positions differ by less
+// than the dilation see different inputs, so a dilated convolution is one of each phase.
+struct WinogradAxis {
+  int64_t taps = 1;  // 1, 3 or 5; of 1, everything else is 1 too: nothing is transformed
+  int64_t m = 1;
+  int64_t alpha = 1;
+  int64_t phases = 1;
+  int64_t tiles = 0;  // of one phase
+};
 
-// F(m x m, 3 x 3): a tile of m x m outputs from (m + 2) x (m + 2) inputs. Outputs whose positions
-// differ by the dilation see the same inputs, so a dilated convolution is one of each phase.
 struct WinogradShape {
-  int64_t m = 4;
-  int64_t alpha = 6;    // m + 2
-  int64_t points = 36;  // alpha x alpha products a tile, each a matrix product over channels
-  int64_t phases_h = 1, phases_w = 1;
-  int64_t tiles_h = 0, tiles_w = 0;  // of one phase of one image
-  int64_t tiles = 0;                 // of all
-  int64_t tiles_per_task = 0;        // a multiple of the register tile's
+  WinogradAxis h, w;
+  int64_t points = 0;          // products of a tile, each a matrix product over channels
+  int64_t images = 0;          // n, and every depth of it
+  int64_t tiles = 0;           // of all images and phases
+  int64_t tiles_per_task = 0;  // a multiple of the register tile's
   int64_t tasks = 0;
 
   // Scratch, in floats: lanes of pad_value, transformed sources [point][tile][channels],
@@ -34,13 +41,29 @@ struct WinogradShape {
   double scratch_floats = 0;
 };
 
-// True for 3x3 filters with stride 1, one group, channels last in src, free order of summation.
+// True for filters of 1, 3 or 5 taps along height and width with stride 1, one group, channels last
+// in src, free order of summation.
 bool can_run_winograd(const ir::Conv& conv);
 
 WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule);
 
-// g[3 x 3] with distances between rows and columns -> G g G^T, alpha x alpha, by rows. Computed in
-// f64, rounded once.
-void transform_weights(int64_t m, const float* g, int64_t row, int64_t column, float* u);
+// The axis of `taps` for a wanted number of outputs, phases and tiles left out. Five taps have two
+// outputs, however many are wanted: no tile has more than six points.
+WinogradAxis winograd_axis(int64_t taps, int64_t output_tile);
+
+// g[h.taps x w.taps] with distances between rows and columns -> G g G^T, h.alpha x w.alpha, by
+// rows. Computed in f64, rounded once.
+class WeightsTransform {
+ public:
+  WeightsTransform(const WinogradAxis& h, const WinogradAxis& w);
+  void operator()(const float* g, int64_t row, int64_t column, float* u) const;
+
+ private:
+  using Matrix = std::array<std::array<double, 5>, 6>;  // alpha x taps
+  static Matrix matrix_of(const WinogradAxis& axis);
+
+  WinogradAxis h_, w_;
+  Matrix gh_, gw_;
+};
 
 }  // namespace convgen::codegen

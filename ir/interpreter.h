@@ -36,7 +36,8 @@ struct ReferenceOutput {
 
 // How an engine sums, which decides what its rounding may cost. The value is the same.
 struct Summation {
-  int winograd_tile = 0;  // 0: the products themselves, in any order; 2 or 4: F(m x m, 3 x 3)
+  int winograd_tile = 0;  // 0: the products themselves, in any order; 2 or 4: F(m x m, 3 x 3), or
+                          // its like for other filters (winograd_reference.h)
 };
 
 // Computes one output. Pure; thread-safe.

@@ -2,52 +2,86 @@
 #include "ir/winograd_reference.h"
 
 #include <cmath>
-#include <vector>
 
 namespace convgen::ir {
 namespace {
 
-using Matrix = std::vector<std::vector<double>>;
+struct Matrix {
+  int rows = 0;
+  int columns = 0;
+  double at[6][6] = {};
+};
 
-// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1 for
-// F(2, 3) and section 4.3 for F(4, 3).
+// F(m, taps) of one axis: the outputs are A^T [(G g) .* (B^T d)].
 struct Matrices {
   Matrix bt, g, at;
 };
 
-const Matrices kF2 = {
-    {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}},
-    {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}},
-    {{1, 1, 1, 0}, {0, 1, -1, -1}},
+// Nothing to transform.
+constexpr Matrix kOne = {1, 1, {{1}}};
+constexpr Matrices kIdentity = {kOne, kOne, kOne};
+
+// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1 for
+// F(2, 3) and section 4.3 for F(4, 3). F(2, 5) is on the points of F(4, 3).
+constexpr Matrices kF23 = {
+    {4, 4, {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}}},
+    {4, 3, {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}},
+    {2, 4, {{1, 1, 1, 0}, {0, 1, -1, -1}}},
 };
 
-const Matrices kF4 = {
-    {{4, 0, -5, 0, 1, 0},
-     {0, -4, -4, 1, 1, 0},
-     {0, 4, -4, -1, 1, 0},
-     {0, -2, -1, 2, 1, 0},
-     {0, 2, -1, -2, 1, 0},
-     {0, 4, 0, -5, 0, 1}},
-    {{1.0 / 4, 0, 0},
-     {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-     {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-     {1.0 / 24, 1.0 / 12, 1.0 / 6},
-     {1.0 / 24, -1.0 / 12, 1.0 / 6},
-     {0, 0, 1}},
-    {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}},
+constexpr Matrix kSixPoints = {6,
+                               6,
+                               {{4, 0, -5, 0, 1, 0},
+                                {0, -4, -4, 1, 1, 0},
+                                {0, 4, -4, -1, 1, 0},
+                                {0, -2, -1, 2, 1, 0},
+                                {0, 2, -1, -2, 1, 0},
+                                {0, 4, 0, -5, 0, 1}}};
+
+constexpr Matrices kF43 = {
+    kSixPoints,
+    {6,
+     3,
+     {{1.0 / 4, 0, 0},
+      {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+      {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+      {1.0 / 24, 1.0 / 12, 1.0 / 6},
+      {1.0 / 24, -1.0 / 12, 1.0 / 6},
+      {0, 0, 1}}},
+    {4, 6, {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 0}, {0, 1, 1, 4, 4, 0}, {0, 1, -1, 8, -8, 1}}},
 };
 
-// |left| |x| |left^T|, x of n x n by rows.
-Matrix transform_magnitudes(const Matrix& left, const Matrix& x) {
-  const size_t n = x.size();
-  Matrix rows(left.size(), std::vector<double>(n, 0));
-  for (size_t i = 0; i < left.size(); ++i)
-    for (size_t j = 0; j < n; ++j)
-      for (size_t k = 0; k < n; ++k) rows[i][j] += std::abs(left[i][k]) * std::abs(x[k][j]);
-  Matrix both(left.size(), std::vector<double>(left.size(), 0));
-  for (size_t i = 0; i < left.size(); ++i)
-    for (size_t j = 0; j < left.size(); ++j)
-      for (size_t k = 0; k < n; ++k) both[i][j] += rows[i][k] * std::abs(left[j][k]);
+constexpr Matrices kF25 = {
+    kSixPoints,
+    {6,
+     5,
+     {{1.0 / 4, 0, 0, 0, 0},
+      {-1.0 / 6, -1.0 / 6, -1.0 / 6, -1.0 / 6, -1.0 / 6},
+      {-1.0 / 6, 1.0 / 6, -1.0 / 6, 1.0 / 6, -1.0 / 6},
+      {1.0 / 24, 1.0 / 12, 1.0 / 6, 1.0 / 3, 2.0 / 3},
+      {1.0 / 24, -1.0 / 12, 1.0 / 6, -1.0 / 3, 2.0 / 3},
+      {0, 0, 0, 0, 1}}},
+    {2, 6, {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 1}}},
+};
+
+const Matrices& matrices_of(int64_t taps, int tile) {
+  if (taps == 1) return kIdentity;
+  if (taps == 5) return kF25;
+  return tile == 2 ? kF23 : kF43;
+}
+
+// |left| |x| |right^T|.
+Matrix transform_magnitudes(const Matrix& left, const Matrix& x, const Matrix& right) {
+  Matrix rows{left.rows, right.columns, {}};
+  for (int i = 0; i < left.rows; ++i)
+    for (int j = 0; j < right.columns; ++j)
+      for (int k = 0; k < left.columns; ++k)
+        rows.at[i][j] += std::abs(left.at[i][k]) * std::abs(x.at[k][j]);
+  Matrix both{left.rows, right.rows, {}};
+  for (int i = 0; i < left.rows; ++i)
+    for (int j = 0; j < right.rows; ++j)
+      for (int k = 0; k < right.columns; ++k)
+        both.at[i][j] += rows.at[i][k] * std::abs(right.at[j][k]);
   return both;
 }
 
@@ -55,15 +89,17 @@ double source_at(const Conv& conv, const float* src, const OutputIndex& at, int6
                  int64_t iw) {
   if (ih < 0 || ih >= conv.in.h || iw < 0 || iw >= conv.in.w) return conv.pad_value;
   const bool last = conv.src_layout == ActivationLayout::kChannelsLast;
-  const int64_t pixel = ih * conv.in.w + iw;
-  const int64_t image = at.n * conv.ic * conv.in.h * conv.in.w;
-  return src[image + (last ? pixel * conv.ic + ic : ic * conv.in.h * conv.in.w + pixel)];
+  const int64_t pixel = (at.od * conv.in.h + ih) * conv.in.w + iw;
+  const int64_t image = at.n * conv.ic * conv.in.product();
+  return src[image + (last ? pixel * conv.ic + ic : ic * conv.in.product() + pixel)];
 }
 
-double weight_at(const Conv& conv, const float* weights, int64_t oc, int64_t ic, int64_t tap) {
+double weight_at(const Conv& conv, const float* weights, int64_t oc, int64_t ic, int64_t kh,
+                 int64_t kw) {
+  const int64_t tap = kh * conv.kernel.w + kw;
   const bool spatial_first = conv.weights_layout == WeightsLayout::kSpatialIO;
   return weights[spatial_first ? (tap * conv.ic + ic) * conv.oc + oc
-                               : (oc * conv.ic + ic) * 9 + tap];
+                               : (oc * conv.ic + ic) * conv.kernel.product() + tap];
 }
 
 // An output's place along one axis: where its tile's inputs begin, and which output of it it is.
@@ -81,30 +117,29 @@ Place place_of(int64_t out, int64_t dilation, int64_t pad, int64_t m) {
 }  // namespace
 
 WinogradMagnitude winograd_magnitude(const Conv& conv, const TensorInputs& inputs,
-                                     const OutputIndex& at, int m) {
-  const Matrices& f = m == 2 ? kF2 : kF4;
-  const size_t alpha = f.bt.size();
-  const Place row = place_of(at.oh, conv.dilations.h, conv.pads_begin.h, m);
-  const Place column = place_of(at.ow, conv.dilations.w, conv.pads_begin.w, m);
+                                     const OutputIndex& at, int tile) {
+  const Matrices& h = matrices_of(conv.kernel.h, tile);
+  const Matrices& w = matrices_of(conv.kernel.w, tile);
+  const Place row = place_of(at.oh, conv.dilations.h, conv.pads_begin.h, h.at.rows);
+  const Place column = place_of(at.ow, conv.dilations.w, conv.pads_begin.w, w.at.rows);
   WinogradMagnitude result;
-  Matrix d(alpha, std::vector<double>(alpha, 0));
-  Matrix g(3, std::vector<double>(3, 0));
+  Matrix d{h.bt.rows, w.bt.rows, {}};
+  Matrix g{h.g.columns, w.g.columns, {}};
   for (int64_t ic = 0; ic < conv.ic; ++ic) {
-    for (size_t i = 0; i < alpha; ++i)
-      for (size_t j = 0; j < alpha; ++j)
-        d[i][j] = source_at(conv, inputs.src, at, ic,
-                            row.first + static_cast<int64_t>(i) * conv.dilations.h,
-                            column.first + static_cast<int64_t>(j) * conv.dilations.w);
-    for (size_t k = 0; k < 9; ++k)
-      g[k / 3][k % 3] = weight_at(conv, inputs.weights, at.oc, ic, static_cast<int64_t>(k));
-    const Matrix v = transform_magnitudes(f.bt, d);
-    const Matrix u = transform_magnitudes(f.g, g);
-    for (size_t i = 0; i < alpha; ++i)
-      for (size_t j = 0; j < alpha; ++j) {
-        const double a = std::abs(f.at[static_cast<size_t>(row.in_tile)][i] *
-                                  f.at[static_cast<size_t>(column.in_tile)][j]);
-        result.products += a * u[i][j] * v[i][j];
-        result.underflow += a * (u[i][j] + v[i][j] + 1);
+    for (int i = 0; i < d.rows; ++i)
+      for (int j = 0; j < d.columns; ++j)
+        d.at[i][j] = source_at(conv, inputs.src, at, ic, row.first + i * conv.dilations.h,
+                               column.first + j * conv.dilations.w);
+    for (int i = 0; i < g.rows; ++i)
+      for (int j = 0; j < g.columns; ++j)
+        g.at[i][j] = weight_at(conv, inputs.weights, at.oc, ic, i, j);
+    const Matrix v = transform_magnitudes(h.bt, d, w.bt);
+    const Matrix u = transform_magnitudes(h.g, g, w.g);
+    for (int i = 0; i < v.rows; ++i)
+      for (int j = 0; j < v.columns; ++j) {
+        const double a = std::abs(h.at.at[row.in_tile][i] * w.at.at[column.in_tile][j]);
+        result.products += a * u.at[i][j] * v.at[i][j];
+        result.underflow += a * (u.at[i][j] + v.at[i][j] + 1);
       }
   }
   return result;

@@ -16,9 +16,10 @@ struct WinogradMagnitude {
   double underflow = 0;
 };
 
-// conv: 3x3, stride 1, one group. m: 2 or 4, outputs of a tile along an axis.
+// conv: 1, 3 or 5 taps along height and width, one along depth, stride 1, one group. tile: 2 or 4,
+// outputs of a tile along an axis of 3 taps; 5 taps have 2.
 WinogradMagnitude winograd_magnitude(const Conv& conv, const TensorInputs& inputs,
-                                     const OutputIndex& at, int m);
+                                     const OutputIndex& at, int tile);
 
 // How often a term of the sum may be rounded besides the additions over channels: once in the
 // transformed weights, up to 8 times in B^T d B, up to 8 times in A^T M A (docs/numerics.md).

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/select_winograd.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "codegen/cost_model.h"
+#include "codegen/nest_shape.h"
+#include "codegen/packed_layout.h"
+#include "codegen/winograd.h"
+
+namespace convgen::codegen {
+namespace {
+
+// Convolutions below this many multiply-adds stay direct: what there is to save is a few
+// microseconds, and not worth a larger error.
+constexpr double kWorthwhileMultiplyAdds = 4e6;
+
+// A point of a vector of channels: its load, its share of the transform, its store.
+constexpr double kSourceTransformCycles = 3;
+constexpr double kOutputTransformCycles = 2.5;
+constexpr double kGroupOverhead = 12;
+
+// The matrix products of all tasks.
+double product_cycles(const WinogradShape& shape, const PackedLayout& layout, int64_t ic,
+                      const Schedule& schedule, const Target& target) {
+  const auto tasks = static_cast<double>(shape.tasks);
+  const auto task_tiles = static_cast<double>(shape.tiles_per_task);
+  const double last_tiles = static_cast<double>(shape.tiles) - (tasks - 1) * task_tiles;
+  const double pixels = schedule.tile_pixels;
+  const double groups = (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
+  const auto block_cycles = [&](double vectors) {
+    return static_cast<double>(ic) * step_cycles(target, pixels, vectors) + kGroupOverhead +
+           pixels * vectors;
+  };
+  double blocks = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
+  if (layout.tail_width() > 0)
+    blocks += block_cycles(static_cast<double>(layout.tail_width() / layout.lanes));
+  return blocks * static_cast<double>(shape.points) * groups;
+}
+
+double transform_cycles(const WinogradShape& shape, const PackedLayout& layout,
+                        const Schedule& schedule) {
+  const double vectors_in = static_cast<double>(shape.channels / schedule.lanes);
+  const double vectors_out = static_cast<double>(
+      (layout.full_blocks() * layout.oc_block + layout.tail_width()) / schedule.lanes);
+  return static_cast<double>(shape.tiles * shape.points) *
+         (kSourceTransformCycles * vectors_in + kOutputTransformCycles * vectors_out);
+}
+
+// Weights stream in once a task, the less so the more of them stay in L2; what of the transformed
+// tiles does not stay there between transform and product goes out and comes back.
+double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, const Target& target) {
+  const double l2 = static_cast<double>(target.l2_bytes);
+  const double weights = 4 * static_cast<double>(layout.elements());
+  const double kept = 4 * static_cast<double>(shape.points * shape.tiles_per_task) *
+                      static_cast<double>(shape.channels + shape.outputs);
+  const double streamed = weights > 0.5 * l2 ? weights : 0;
+  const double spilled = std::max(0.0, kept - 0.75 * l2);
+  return static_cast<double>(shape.tasks) * (streamed + 2 * spilled) / kMemoryBytesPerCycle;
+}
+
+struct Candidate {
+  Schedule schedule;
+  double cycles = std::numeric_limits<double>::infinity();
+};
+
+// The best schedule, complete but for details.
+Candidate best_candidate(const ir::Conv& conv, const Target& target, int threads) {
+  Candidate best;
+  Schedule schedule;
+  schedule.algorithm = Algorithm::kWinograd;
+  schedule.lanes = target.max_lanes;
+  schedule.epilogue = select_epilogue(conv);
+  const auto most_vectors =
+      std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
+  for (const int output_tile : {2, 4})
+    for (int vectors = 1; vectors <= most_vectors; ++vectors)
+      for (int pixels = 1; pixels <= max_tile_pixels(target, Algorithm::kDirect, vectors); ++pixels)
+        for (const int64_t groups : {1, 2, 4, 8, 16, 32})
+          for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
+            schedule.output_tile = output_tile;
+            schedule.tile_vectors = vectors;
+            schedule.tile_pixels = pixels;
+            schedule.tiles_per_task = groups * pixels;
+            schedule.order = order;
+            const auto tasks = static_cast<double>(winograd_shape(conv, schedule).tasks);
+            const double rounds = std::ceil(tasks / threads) * threads / tasks;
+            const double cycles = rounds * predict_winograd_cycles(conv, schedule, target);
+            if (cycles < best.cycles * 0.999) best = {schedule, cycles};
+          }
+  return best;
+}
+
+// The weights of a point, fetched between the tiles of the one before.
+int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
+  const WinogradShape shape = winograd_shape(conv, schedule);
+  const double weights = 4.0 * static_cast<double>(packed_layout(conv, schedule).elements());
+  if (weights <= 0.5 * static_cast<double>(target.l2_bytes)) return 0;
+  const int64_t groups =
+      std::max<int64_t>(1, std::min(shape.tiles, shape.tiles_per_task) / schedule.tile_pixels);
+  const int64_t lines =
+      int64_t{schedule.ic_unroll} * schedule.tile_vectors * schedule.lanes / kLineFloats;
+  return static_cast<int>((lines + groups - 1) / groups);
+}
+
+}  // namespace
+
+double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
+                               const Target& target) {
+  const WinogradShape shape = winograd_shape(conv, schedule);
+  const PackedLayout layout = packed_layout(conv, schedule);
+  return product_cycles(shape, layout, conv.ic, schedule, target) +
+         transform_cycles(shape, layout, schedule) + memory_cycles(shape, layout, target);
+}
+
+std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads) {
+  if (!can_run_winograd(conv) || conv.multiply_adds() < kWorthwhileMultiplyAdds)
+    return std::nullopt;
+  const Candidate best = best_candidate(conv, target, threads);
+  Selection selection;
+  selection.schedule = best.schedule;
+  selection.schedule.ic_unroll = select_ic_unroll(selection.schedule, target, conv.ic);
+  selection.schedule.prefetch = select_weights_prefetch(conv, target, selection.schedule);
+  selection.predicted_cycles = best.cycles;
+  const WinogradShape shape = winograd_shape(conv, selection.schedule);
+  const auto products = static_cast<double>(conv.kernel.product() * shape.h.m * shape.w.m);
+  selection.reason = fmt::format(
+      "winograd F({}x{},{}x{}) does {:.2f} of the products, {} tiles x {} vectors of {} at a time, "
+      "{} of {} tiles a task",
+      shape.h.m, shape.w.m, shape.h.taps, shape.w.taps,
+      static_cast<double>(shape.points) / products, selection.schedule.tile_pixels,
+      selection.schedule.tile_vectors, selection.schedule.lanes, shape.tiles_per_task, shape.tiles);
+  return selection;
+}
+
+}  // namespace convgen::codegen
