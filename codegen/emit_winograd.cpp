@@ -277,10 +277,9 @@ void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* channel,
       d.push_back(b_.load_lanes(address, lanes));
     }
   const Values v = transform_2d(b_, shape_, d, transform_input);
-  const int64_t point_step = shape_.tiles_per_task * shape_.channels;
   llvm::Value* at = b_.at(sources, channel);
   for (int64_t point = 0; point < shape_.points; ++point)
-    b_.store_packed(v[point], b_.at(at, point * point_step));
+    b_.store_packed(v[point], b_.at(at, point * shape_.source_point));
 }
 
 void WinogradEmitter::for_each_block(llvm::function_ref<void(const Block&)> body) {
@@ -307,10 +306,9 @@ void WinogradEmitter::emit_products(const Block& block, llvm::Value* point, llvm
   const int64_t ahead =
       schedule_.order == LoopOrder::kOcOuter ? conv_.ic * width : layout_.oc_block * layout_.steps;
   llvm::Value* next = b_.at(weights, ahead);
-  llvm::Value* v = b_.at(sources(), b_.scale_index(point, shape_.tiles_per_task * shape_.channels));
-  llvm::Value* m =
-      b_.at(products(), b_.add_index(b_.scale_index(point, shape_.tiles_per_task * shape_.outputs),
-                                     kept_channel(block)));
+  llvm::Value* v = b_.at(sources(), b_.scale_index(point, shape_.source_point));
+  llvm::Value* m = b_.at(
+      products(), b_.add_index(b_.scale_index(point, shape_.output_point), kept_channel(block)));
   for_each(groups, "group", [&](llvm::Value* group) {
     TileSite site{schedule_.tile_pixels, block.vectors, schedule_.lanes};
     site.src_row = b_.at(v, b_.scale_index(group, tiles * shape_.channels));
@@ -359,9 +357,8 @@ void WinogradEmitter::emit_output_vector(const Block& block, llvm::Value* vector
   llvm::Value* in_block = b_.scale_index(vector, schedule_.lanes);
   llvm::Value* channel = b_.add_index(b_.scale_index(block.number, layout_.oc_block), in_block);
   Values x;
-  const int64_t point_step = shape_.tiles_per_task * shape_.outputs;
   for (int64_t point = 0; point < shape_.points; ++point)
-    x.push_back(b_.load_packed(b_.at(b_.at(products, in_block), point * point_step)));
+    x.push_back(b_.load_packed(b_.at(b_.at(products, in_block), point * shape_.output_point)));
   const Values y = transform_2d(b_, shape_, x, transform_output);
   llvm::Value* dst =
       b_.add_index(b_.add_index(b_.scale_index(site.n, dst_.n), b_.scale_index(channel, dst_.c)),

@@ -22,6 +22,11 @@ struct Point {
 constexpr std::array<Point, 3> kPoints4 = {{{0, 1}, {1, 2}, {-1, 2}}};
 constexpr std::array<Point, 5> kPoints6 = {{{0, 4}, {1, -6}, {-1, -6}, {2, 24}, {-2, 24}}};
 
+// Floats from a row to the next. Rows a multiple of 512 bytes apart share a few sets of L1, and
+// push each other out when they are read side by side (3x3, 256 channels at 14x14, F(4x4,3x3), 16
+// tiles: 484 us against 417).
+int64_t spread(int64_t floats) { return floats % 128 == 0 ? floats + 16 : floats; }
+
 void cut(WinogradAxis& axis, int64_t dilation, int64_t out) {
   axis.phases = std::min(dilation, std::max<int64_t>(1, out));
   axis.tiles = ceil_div(ceil_div(out, axis.phases), axis.m);
@@ -61,14 +66,17 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
       schedule.tiles_per_task == 0 ? shape.tiles : std::min(schedule.tiles_per_task, shape.tiles);
   shape.tiles_per_task = round_up(std::max<int64_t>(1, wanted), schedule.tile_pixels);
   shape.tasks = ceil_div(shape.tiles, shape.tiles_per_task);
-  shape.channels = round_up(conv.ic, schedule.lanes);
-  shape.outputs = schedule.order == LoopOrder::kOcOuter ? schedule.oc_block()
-                                                        : round_up(conv.oc, schedule.lanes);
+  shape.channels = spread(round_up(conv.ic, schedule.lanes));
+  shape.outputs = spread(schedule.order == LoopOrder::kOcOuter ? schedule.oc_block()
+                                                               : round_up(conv.oc, schedule.lanes));
   shape.sources_offset = schedule.lanes;
-  const int64_t slab = shape.points * shape.tiles_per_task;
-  shape.products_offset = shape.sources_offset + slab * shape.channels;
-  shape.scratch_floats = static_cast<double>(shape.products_offset) +
-                         static_cast<double>(slab) * static_cast<double>(shape.outputs);
+  // The points of a tile are written and read side by side: an odd number of lines apart.
+  shape.source_point = (shape.tiles_per_task * shape.channels | 16);
+  shape.output_point = (shape.tiles_per_task * shape.outputs | 16);
+  shape.products_offset = shape.sources_offset + shape.points * shape.source_point;
+  shape.scratch_floats =
+      static_cast<double>(shape.products_offset) +
+      static_cast<double>(shape.points) * static_cast<double>(shape.output_point);
   return shape;
 }
 
