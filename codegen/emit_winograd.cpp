@@ -85,7 +85,7 @@ Values transform_2d(KernelBuilder& b, const WinogradShape& shape, const Values& 
 }
 
 // Images lie n x depth behind each other.
-ActivationStrides strides_of(const ir::Conv& conv, ir::ActivationLayout layout, int64_t channels,
+ActivationStrides strides_of(ir::ActivationLayout layout, int64_t channels,
                              const ir::Extent3& size) {
   const bool last = layout == ir::ActivationLayout::kChannelsLast;
   ActivationStrides s;
@@ -117,8 +117,8 @@ class WinogradEmitter {
         layout_(packed_layout(conv, schedule)),
         products_(product_shape(conv, shape_)),
         taps_(b, schedule_, products_),
-        src_(strides_of(conv, conv.src_layout, conv.ic, conv.in)),
-        dst_(strides_of(conv, conv.dst_layout, conv.oc, conv.out)),
+        src_(strides_of(conv.src_layout, conv.ic, conv.in)),
+        dst_(strides_of(conv.dst_layout, conv.oc, conv.out)),
         phase_dst_(phase_strides(dst_, conv.dilations)),
         epilogue_(b, conv, schedule_, phase_dst_, pointers_) {}
 
