@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace convgen::codegen {
 namespace {
@@ -26,6 +27,15 @@ constexpr std::array<Point, 5> kPoints6 = {{{0, 4}, {1, -6}, {-1, -6}, {2, 24}, 
 // push each other out when they are read side by side (3x3, 256 channels at 14x14, F(4x4,3x3), 16
 // tiles: 484 us against 417).
 int64_t spread(int64_t floats) { return floats % 128 == 0 ? floats + 16 : floats; }
+
+// Counts of the largest convolutions pass int64 when they are multiplied; those beyond this one are
+// it, and scratch_floats says so.
+constexpr int64_t kTooMany = int64_t{1} << 60;
+
+int64_t product(int64_t a, int64_t b) {
+  const double exact = static_cast<double>(a) * static_cast<double>(b);
+  return exact < static_cast<double>(kTooMany) ? a * b : kTooMany;
+}
 
 void cut(WinogradAxis& axis, int64_t dilation, int64_t out) {
   axis.phases = std::min(dilation, std::max<int64_t>(1, out));
@@ -61,22 +71,25 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
   cut(shape.w, conv.dilations.w, conv.out.w);
   shape.points = shape.h.alpha * shape.w.alpha;
   shape.images = conv.n * conv.out.d;
-  shape.tiles = shape.images * shape.h.phases * shape.w.phases * shape.h.tiles * shape.w.tiles;
+  shape.tiles = shape.images;
+  for (const int64_t count : {shape.h.phases, shape.w.phases, shape.h.tiles, shape.w.tiles})
+    shape.tiles = product(shape.tiles, count);
   const int64_t wanted =
       schedule.tiles_per_task == 0 ? shape.tiles : std::min(schedule.tiles_per_task, shape.tiles);
   shape.tiles_per_task = round_up(std::max<int64_t>(1, wanted), schedule.tile_pixels);
-  shape.tasks = ceil_div(shape.tiles, shape.tiles_per_task);
+  shape.tasks = conv.oc == 0 ? 0 : ceil_div(shape.tiles, shape.tiles_per_task);
   shape.channels = spread(round_up(conv.ic, schedule.lanes));
   shape.outputs = spread(schedule.order == LoopOrder::kOcOuter ? schedule.oc_block()
                                                                : round_up(conv.oc, schedule.lanes));
   shape.sources_offset = schedule.lanes;
   // The points of a tile are written and read side by side: an odd number of lines apart.
-  shape.source_point = (shape.tiles_per_task * shape.channels | 16);
-  shape.output_point = (shape.tiles_per_task * shape.outputs | 16);
-  shape.products_offset = shape.sources_offset + shape.points * shape.source_point;
+  shape.source_point = product(shape.tiles_per_task, shape.channels) | 16;
+  shape.output_point = product(shape.tiles_per_task, shape.outputs) | 16;
+  shape.products_offset = shape.sources_offset + product(shape.points, shape.source_point);
   shape.scratch_floats =
       static_cast<double>(shape.products_offset) +
       static_cast<double>(shape.points) * static_cast<double>(shape.output_point);
+  if (shape.tiles >= kTooMany) shape.scratch_floats = std::numeric_limits<double>::infinity();
   return shape;
 }
 

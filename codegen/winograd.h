@@ -40,7 +40,7 @@ struct WinogradShape {
   int64_t output_point = 0;
   int64_t sources_offset = 0;
   int64_t products_offset = 0;
-  double scratch_floats = 0;
+  double scratch_floats = 0;  // infinite where counts above pass int64; they are cut off then
 };
 
 // True for filters of 1, 3 or 5 taps along height and width with stride 1, one group, channels last
