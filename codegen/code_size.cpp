@@ -7,6 +7,7 @@
 #include "codegen/nest_shape.h"
 #include "codegen/packed_layout.h"
 #include "codegen/row_plan.h"
+#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -32,6 +33,14 @@ double ops_of(PostOpKind kind) {
   }
 }
 
+// Additions and multiply-adds of emit_winograd.cpp's transforms along one axis.
+double input_transform_ops(const WinogradAxis& axis) {
+  return axis.alpha == 1 ? 0 : axis.alpha == 4 ? 4 : 12;
+}
+double output_transform_ops(const WinogradAxis& axis) {
+  return axis.alpha == 1 ? 0 : axis.alpha == 4 ? 4 : axis.m == 2 ? 8 : 10;
+}
+
 class Estimator {
  public:
   Estimator(const ir::Conv& conv, const Schedule& schedule)
@@ -41,6 +50,7 @@ class Estimator {
         plan_(plan_row(shape_, schedule)) {}
 
   CodeSize estimate() const {
+    if (schedule_.algorithm == Algorithm::kWinograd) return winograd_size();
     CodeSize size;
     const PackedLayout layout = packed_layout(conv_, schedule_);
     const double full = static_cast<double>(layout.full_blocks());
@@ -161,6 +171,59 @@ class Estimator {
     const double total = shuffles + operands + vectors * chain;
     if (schedule_.epilogue == Epilogue::kInline) return {total, total};
     return {total + vectors, shuffles + operands + vectors * std::min(chain, kMaxPassOps)};
+  }
+
+  // Everything of Winograd: sources of whole and of partial vectors, inside the image and at its
+  // border; then, for full blocks of output channels and a narrower one, products and outputs.
+  CodeSize winograd_size() const {
+    const WinogradShape shape = winograd_shape(conv_, schedule_);
+    const PackedLayout layout = packed_layout(conv_, schedule_);
+    CodeSize size;
+    const auto add = [&](double total, double longest_block) {
+      size.total += total;
+      size.longest_block = std::max(size.longest_block, longest_block);
+    };
+    const auto points = static_cast<double>(shape.points);
+    const double transform = static_cast<double>(shape.w.alpha) * input_transform_ops(shape.h) +
+                             static_cast<double>(shape.h.alpha) * input_transform_ops(shape.w);
+    const int64_t rest = conv_.ic % schedule_.lanes;
+    // Loads and stores; at the border an address that is chosen. Lanes that are not all there may
+    // be loaded in three pieces, each of which is widened and merged.
+    const double whole = 2 * points + transform;
+    const double partial = whole + (rest > 0 ? 8 * points : 0);
+    if (conv_.ic >= schedule_.lanes) add(2 * whole + 3 * points, whole + 3 * points);
+    if (rest > 0) add(2 * partial + 3 * points, partial + 3 * points);
+    const auto add_channels = [&](int64_t width, int64_t last_lanes) {
+      const CodeSize block = winograd_block_size(shape, static_cast<int>(width / schedule_.lanes),
+                                                 last_lanes == schedule_.lanes);
+      add(block.total, block.longest_block);
+    };
+    if (layout.full_blocks() > 0) add_channels(layout.oc_block, schedule_.lanes);
+    if (const int64_t width = layout.tail_width(); width > 0)
+      add_channels(width,
+                   layout.lanes - (layout.full_blocks() * layout.oc_block + width - conv_.oc));
+    return size;
+  }
+
+  // A block of output channels: products of a tile, which leave for scratch, and its outputs, for
+  // whole vectors and for one whose last lanes are not there.
+  CodeSize winograd_block_size(const WinogradShape& shape, int vectors, bool whole) const {
+    const double tile = sums(schedule_.tile_pixels, vectors);
+    const double ic = static_cast<double>(conv_.ic), unroll = schedule_.ic_unroll;
+    const double steps = std::min(unroll, ic) + (ic > unroll ? std::fmod(ic, unroll) : 0);
+    const auto m_h = static_cast<double>(shape.h.m), m_w = static_cast<double>(shape.w.m);
+    const double transform = static_cast<double>(shape.points) +
+                             static_cast<double>(shape.w.alpha) * output_transform_ops(shape.h) +
+                             m_h * output_transform_ops(shape.w);
+    const CodeSize row = epilogue_size(static_cast<int>(shape.w.m), 1);
+    const CodeSize pixel = epilogue_size(1, 1);
+    const double outputs = 2 * transform + m_h * row.total + m_h * m_w * pixel.total;
+    // Rows inside follow each other without a branch, but for loops over pixels.
+    const bool branches = schedule_.epilogue == Epilogue::kLoop;
+    const double copies = whole ? 1 : vectors > 1 ? 2 : 1;
+    return {
+        (steps + 1) * tile + copies * outputs,
+        std::max((steps + 1) * tile, transform + (branches ? row.longest_block : m_h * row.total))};
   }
 
   // A run of columns twice, the last one shorter: loads, shuffles, stores of `lanes` vectors at

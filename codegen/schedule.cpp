@@ -10,6 +10,7 @@
 
 #include "codegen/code_size.h"
 #include "codegen/nest_shape.h"
+#include "codegen/packed_layout.h"
 #include "codegen/row_plan.h"
 #include "codegen/winograd.h"
 
@@ -196,8 +197,8 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
 Status check_winograd(const Schedule& s, const ir::Conv& conv) {
   if (!can_run_winograd(conv))
     return bad_word("algorithm", "winograd",
-                    "a 3x3 filter with stride 1, one group, src with its channels last, and "
-                    "accuracy=normal");
+                    "a filter of 3 or 5 taps along height, width or both, stride 1, one group, src "
+                    "with its channels last, and accuracy=normal");
   if (s.unroll != Unroll::kTile) return bad_word("unroll", text_of(kUnrolls, s.unroll), "tile");
   const double floats = winograd_shape(conv, s).scratch_floats;
   if (floats <= kMaxScratchFloats) return Status();
@@ -238,8 +239,10 @@ Status check_edges(const Schedule& s, const ir::Conv& conv) {
 // Padding the last block to whole vectors must not pass what memory can hold.
 Status check_packed_size(const Schedule& s, const ir::Conv& conv) {
   const double blocks = std::ceil(static_cast<double>(conv.oc_per_group()) / s.lanes);
-  const double elements =
-      blocks * s.lanes * static_cast<double>(conv.groups) * static_cast<double>(conv.terms());
+  const double rows = s.algorithm == Algorithm::kWinograd
+                          ? static_cast<double>(packed_layout(conv, s).steps)
+                          : static_cast<double>(conv.terms());
+  const double elements = blocks * s.lanes * static_cast<double>(conv.groups) * rows;
   if (elements <= 0x1p58) return Status();
   return resource_exhausted(fmt::format(
       "schedule lanes={}: packed weights would take {:.3g} floats, must be at most 2^58", s.lanes,
@@ -263,12 +266,11 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   Status status = parse_schedule(print_schedule(schedule), {}).status();
   if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
-  if (schedule.algorithm == Algorithm::kWinograd)
-    return status.ok() ? check_winograd(schedule, conv) : status;
-  if (status.ok()) status = check_stage(schedule, conv);
+  const bool winograd = schedule.algorithm == Algorithm::kWinograd;
+  if (status.ok()) status = winograd ? check_winograd(schedule, conv) : check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);
   if (status.ok()) status = check_packed_size(schedule, conv);
-  if (status.ok()) status = check_edges(schedule, conv);
+  if (status.ok() && !winograd) status = check_edges(schedule, conv);
   if (status.ok()) status = check_code_size(schedule, conv);
   return status;
 }

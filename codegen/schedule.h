@@ -20,8 +20,8 @@ enum class Algorithm {
   kGrouped,    // several groups of few channels in one vector, sources permuted
   kRotated,    // the same with square groups: sums permuted, once a tile
   kPlanar,     // lanes are pixels of a row, weights broadcast; src has its channels first
-  kWinograd,   // 3x3, stride 1: fewer products on transformed tiles
   kStaged,     // the same, on planes that each task first copies its sources to
+  kWinograd,   // stride 1: fewer products, on transformed tiles
 };
 
 // True where a vector of outputs spans groups, so that the nest sees one group with all channels.
@@ -72,7 +72,7 @@ struct Schedule {
   bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
   int prefetch = 0;            // lines of the next block of weights fetched a step of ic_unroll
   int64_t rows_per_task = 1;   // output rows in one task
-  int64_t tiles_per_task = 0;  // tiles of a row in one task; 0 = all of them
+  int64_t tiles_per_task = 0;  // tiles of a row, for winograd of all images, in one task; 0 = all
 
   // Output channels in one vector of the tile.
   int channel_lanes() const { return lanes_are_pixels(algorithm) ? 1 : lanes; }
@@ -86,7 +86,7 @@ struct Schedule {
 };
 
 // "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact epilogue=inline
-// merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0", on one line.
+// output_tile=4 merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0", on one line.
 std::string print_schedule(const Schedule& schedule);
 
 // Reads words of a schedule over `base`: what is not said stays. Errors: invalid_argument naming

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "codegen/code_size.h"
 #include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
 #include "codegen/packed_layout.h"
@@ -48,7 +49,7 @@ double transform_cycles(const WinogradShape& shape, const PackedLayout& layout,
   const double vectors_in = static_cast<double>(shape.channels / schedule.lanes);
   const double vectors_out = static_cast<double>(
       (layout.full_blocks() * layout.oc_block + layout.tail_width()) / schedule.lanes);
-  return static_cast<double>(shape.tiles * shape.points) * kTransformCycles *
+  return static_cast<double>(shape.tiles) * static_cast<double>(shape.points) * kTransformCycles *
          (vectors_in + vectors_out);
 }
 
@@ -62,6 +63,31 @@ double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, con
   const double streamed = weights > 0.5 * l2 ? weights : 0;
   const double spilled = std::max(0.0, kept - 0.75 * l2);
   return static_cast<double>(shape.tasks) * (streamed / kStreamedBytes + spilled / kSpilledBytes);
+}
+
+// About 0.15 s of compile time. Outputs at a border go through the chain of post-ops one by one, so
+// a long chain is soon too much: direct holds it once or twice.
+constexpr double kComfortableOps = 8192;
+
+bool is_comfortable(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
+  return check_schedule(schedule, conv, target).ok() &&
+         estimate_code_size(conv, schedule).total <= kComfortableOps;
+}
+
+void fit_epilogue(const ir::Conv& conv, Schedule& schedule) {
+  if (estimate_code_size(conv, schedule).total > kComfortableOps)
+    schedule.epilogue = Epilogue::kLoop;
+}
+
+// The smallest tile of all: where even that is refused, by its scratch or its weights, all are.
+bool is_possible(const ir::Conv& conv, const Target& target) {
+  Schedule schedule;
+  schedule.algorithm = Algorithm::kWinograd;
+  schedule.lanes = target.max_lanes;
+  schedule.output_tile = 2;
+  schedule.tiles_per_task = 1;
+  schedule.epilogue = Epilogue::kLoop;
+  return check_schedule(schedule, conv, target).ok();
 }
 
 struct Candidate {
@@ -88,7 +114,9 @@ Candidate best_candidate(const ir::Conv& conv, const Target& target, int threads
             schedule.tile_pixels = pixels;
             schedule.tiles_per_task = groups * pixels;
             schedule.order = order;
-            const auto tasks = static_cast<double>(winograd_shape(conv, schedule).tasks);
+            const WinogradShape shape = winograd_shape(conv, schedule);
+            if (shape.scratch_floats > kMaxScratchFloats) continue;
+            const auto tasks = static_cast<double>(shape.tasks);
             const double rounds = std::ceil(tasks / threads) * threads / tasks;
             const double cycles = rounds * predict_winograd_cycles(conv, schedule, target);
             if (cycles < best.cycles * 0.999) best = {schedule, cycles};
@@ -118,13 +146,17 @@ double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
 }
 
 std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads) {
-  if (!can_run_winograd(conv) || conv.multiply_adds() < kWorthwhileMultiplyAdds)
+  if (!can_run_winograd(conv) || conv.multiply_adds() < kWorthwhileMultiplyAdds ||
+      !is_possible(conv, target))
     return std::nullopt;
   const Candidate best = best_candidate(conv, target, threads);
+  if (!std::isfinite(best.cycles)) return std::nullopt;
   Selection selection;
   selection.schedule = best.schedule;
   selection.schedule.ic_unroll = select_ic_unroll(selection.schedule, target, conv.ic);
   selection.schedule.prefetch = select_weights_prefetch(conv, target, selection.schedule);
+  fit_epilogue(conv, selection.schedule);
+  if (!is_comfortable(conv, target, selection.schedule)) return std::nullopt;
   selection.predicted_cycles = best.cycles;
   const WinogradShape shape = winograd_shape(conv, selection.schedule);
   const auto products = static_cast<double>(conv.kernel.product() * shape.h.m * shape.w.m);
