@@ -113,15 +113,17 @@ double summation_error(const Conv& conv, double s) {
   return s + error <= FLT_MAX ? error : std::numeric_limits<double>::infinity();
 }
 
-// The bound of Winograd: its own magnitude in place of S, and for each term the additions over
-// channels and the roundings of the transforms.
+// The bound of Winograd: its own magnitude in place of S, the roundings of a term over channels and
+// through the transforms, and half a subnormal for each transformed weight and each product. None
+// holds where a transform may leave f32's range.
 double winograd_error(const Conv& conv, const TensorInputs& inputs, const OutputIndex& index, int m,
                       double addends) {
   const WinogradMagnitude magnitude = winograd_magnitude(conv, inputs, index, m);
   const double s = magnitude.products + addends;
   const double error =
-      gamma_of(conv.ic + kWinogradRoundings + 2) * s + magnitude.underflow * 0x1p-147;
-  return s + error <= FLT_MAX ? error : std::numeric_limits<double>::infinity();
+      gamma_of(conv.ic + kWinogradRoundings + 2) * s + (magnitude.underflow + 1) * 0x1p-149;
+  const bool in_range = s + error <= FLT_MAX && magnitude.largest <= 0.999 * FLT_MAX;
+  return in_range ? error : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ir/winograd_reference.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace convgen::ir {
@@ -74,9 +75,8 @@ const Matrices& matrices_of(int64_t taps, int tile) {
 Matrix transform_magnitudes(const Matrix& left, const Matrix& x, const Matrix& right) {
   Matrix rows{left.rows, right.columns, {}};
   for (int i = 0; i < left.rows; ++i)
-    for (int j = 0; j < right.columns; ++j)
-      for (int k = 0; k < left.columns; ++k)
-        rows.at[i][j] += std::abs(left.at[i][k]) * std::abs(x.at[k][j]);
+    for (int k = 0; k < left.columns; ++k)
+      for (int j = 0; j < right.columns; ++j) rows.at[i][j] += std::abs(left.at[i][k] * x.at[k][j]);
   Matrix both{left.rows, right.rows, {}};
   for (int i = 0; i < left.rows; ++i)
     for (int j = 0; j < right.rows; ++j)
@@ -138,11 +138,22 @@ WinogradMagnitude winograd_magnitude(const Conv& conv, const TensorInputs& input
     for (int i = 0; i < v.rows; ++i)
       for (int j = 0; j < v.columns; ++j) {
         const double a = std::abs(h.at.at[row.in_tile][i] * w.at.at[column.in_tile][j]);
+        if (a == 0) continue;
         result.products += a * u.at[i][j] * v.at[i][j];
-        result.underflow += a * (u.at[i][j] + v.at[i][j] + 1);
+        result.underflow += a * (v.at[i][j] + 1);
+        result.largest = std::max({result.largest, u.at[i][j], v.at[i][j]});
       }
   }
   return result;
+}
+
+double winograd_magnitude_multiply_adds(const Conv& conv, int tile) {
+  const auto of = [](const Matrix& left, const Matrix& right) {
+    return left.rows * right.columns * left.columns + left.rows * right.rows * right.columns;
+  };
+  const Matrices& h = matrices_of(conv.kernel.h, tile);
+  const Matrices& w = matrices_of(conv.kernel.w, tile);
+  return static_cast<double>(conv.ic) * (of(h.bt, w.bt) + of(h.g, w.g) + h.bt.rows * w.bt.rows);
 }
 
 }  // namespace convgen::ir

@@ -7,13 +7,15 @@
 
 namespace convgen::ir {
 
-// Of one output (r, c) of its tile, with a, b and g for the magnitudes of the matrices' entries:
+// Of one output (r, c) of its tile, with |M| for the magnitudes of a matrix' entries:
 //   products   |A^T| [sum over channels of (|G||g||G^T|) .* (|B^T||d||B|)] |A|
-//   underflow  the same with (|G||g||G^T| + |B^T||d||B| + 1), what an absolute error in each factor
-//              and product is multiplied with
+//   underflow  the same with (|B^T||d||B| + 1): what meets the absolute error of a transformed
+//              weight, and of a product
+//   largest    of the entries of |G||g||G^T| and |B^T||d||B| above
 struct WinogradMagnitude {
   double products = 0;
   double underflow = 0;
+  double largest = 0;
 };
 
 // conv: 1, 3 or 5 taps along height and width, one along depth, stride 1, one group. tile: 2 or 4,
@@ -21,8 +23,12 @@ struct WinogradMagnitude {
 WinogradMagnitude winograd_magnitude(const Conv& conv, const TensorInputs& inputs,
                                      const OutputIndex& at, int tile);
 
-// How often a term of the sum may be rounded besides the additions over channels: once in the
-// transformed weights, up to 8 times in B^T d B, up to 8 times in A^T M A (docs/numerics.md).
-inline constexpr int kWinogradRoundings = 17;
+// About how many multiply-adds winograd_magnitude() takes.
+double winograd_magnitude_multiply_adds(const Conv& conv, int tile);
+
+// How often a term of the sum may be rounded besides its product and the additions over channels:
+// once as a transformed weight, up to 6 times on its way through B^T d B, up to 6 times through
+// A^T M A (docs/numerics.md).
+inline constexpr int kWinogradRoundings = 13;
 
 }  // namespace convgen::ir
