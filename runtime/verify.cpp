@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/winograd_reference.h"
 #include "runtime/guarded_buffer.h"
 
 namespace convgen {
@@ -354,10 +355,18 @@ void check_runs(const ir::Conv& conv, const Tensors& first, const Tensors& secon
   }
 }
 
-void check_outputs(const ir::Conv& conv, const VerifyOptions& options, Checker& checker) {
+// Multiply-adds of the interpreter for one output and its bound.
+double cost_of_output(const ir::Conv& conv, const ir::Summation& summation) {
+  const double terms = std::max(static_cast<double>(conv.terms()), 1.0);
+  if (summation.winograd_tile == 0) return terms;
+  return terms + ir::winograd_magnitude_multiply_adds(conv, summation.winograd_tile);
+}
+
+void check_outputs(const Kernel& kernel, const VerifyOptions& options, Checker& checker) {
+  const ir::Conv& conv = kernel.conv();
   const OutputSpace space(conv);
   const int64_t outputs = conv.dst_elements();
-  const auto terms = static_cast<double>(std::max<int64_t>(conv.terms(), 1));
+  const double terms = cost_of_output(conv, kernel.summation());
   if (static_cast<double>(outputs) * terms <= options.max_multiply_adds) {
     for (int64_t i = 0; i < outputs; ++i) checker.check(nth_output(space, i));
     return;
@@ -390,7 +399,7 @@ Result<VerifyReport> verify_kernel(const Kernel& kernel, const VerifyOptions& op
       integers && is_exact_on_integers(conv, limits) && kernel.summation().winograd_tile == 0;
   Checker checker(kernel, runs[0], exact);
   check_runs(conv, runs[0], runs[1], checker);
-  check_outputs(conv, options, checker);
+  check_outputs(kernel, options, checker);
   return checker.finish();
 }
 
