@@ -14,7 +14,7 @@
 namespace convgen::codegen {
 
 // Raised whenever emitted bytes may change for the same conv and schedule: part of cache keys.
-inline constexpr int kCodeGeneratorVersion = 2;
+inline constexpr int kCodeGeneratorVersion = 3;
 
 enum class Stage {
   kLlvm,      // the module as emitted, as text, with names
