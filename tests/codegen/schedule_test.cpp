@@ -30,8 +30,9 @@ TEST(ScheduleText, HoldsEveryField) {
   s.rows_per_task = 4;
   const std::string text = print_schedule(s);
   EXPECT_THAT(text, StartsWith("direct lanes=16 tile=14x2 ic_unroll=2 "));
-  for (const char* word : {" order=oc_outer ", " unroll=tile ", " edges=exact ",
-                           " epilogue=inline ", " merge_rows=0 ", " rows_per_task=4 "})
+  for (const char* word :
+       {" order=oc_outer ", " unroll=tile ", " edges=exact ", " epilogue=inline ",
+        " output_tile=4 ", " merge_rows=0 ", " rows_per_task=4 "})
     EXPECT_THAT(text, HasSubstr(word));
   EXPECT_THAT(text, ::testing::EndsWith(" tiles_per_task=0"));
 }
@@ -39,7 +40,7 @@ TEST(ScheduleText, HoldsEveryField) {
 std::vector<Schedule> schedule_grid() {
   std::vector<Schedule> grid;
   for (Algorithm algorithm : {Algorithm::kDirect, Algorithm::kDepthwise, Algorithm::kGrouped,
-                              Algorithm::kRotated, Algorithm::kPlanar})
+                              Algorithm::kRotated, Algorithm::kPlanar, Algorithm::kWinograd})
     for (int lanes : {4, 8, 16})
       for (int pixels : {1, 14, 64})
         for (int vectors : {1, 8})
@@ -57,6 +58,7 @@ std::vector<Schedule> schedule_grid() {
                                     .unroll = unroll,
                                     .edges = edges,
                                     .epilogue = epilogue,
+                                    .output_tile = lanes == 8 ? 2 : 4,
                                     .merge_rows = merge,
                                     .prefetch = vectors,
                                     .rows_per_task = int64_t{1} << (pixels / 2),
@@ -131,8 +133,11 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"rows_per_task=0", "schedule rows_per_task=0: expected a number from 1 to"},
            {"rows_per_task=99999999999999999999", "schedule rows_per_task=99999999999999999999: "},
            {"tiles_per_task=-1", "schedule tiles_per_task=-1: expected a number from 0 to"},
-           {"winograd",
-            "schedule algorithm=winograd: expected direct, depthwise, grouped, rotated, planar"},
+           {"output_tile=3", "schedule output_tile=3: expected 2 or 4"},
+           {"output_tile=6", "schedule output_tile=6: expected 2 or 4"},
+           {"fft",
+            "schedule algorithm=fft: expected direct, depthwise, grouped, rotated, planar, "
+            "staged, winograd"},
            {"depth=3", "schedule depth=3: unknown word, expected one of lanes, tile"},
            {"=3", "schedule =3: unknown word"}}) {
     const Result<Schedule> result = parse_schedule("direct " + text + " edges=exact", {});
@@ -263,7 +268,7 @@ TEST(CheckSchedule, NumbersOutOfRangeAreRefused) {
 TEST(ScheduleText, StagedComesBack) {
   const std::string text =
       "staged lanes=8 tile=32x3 ic_unroll=1 order=pixel_outer unroll=taps edges=ranged "
-      "epilogue=loop merge_rows=0 prefetch=0 rows_per_task=16 tiles_per_task=2";
+      "epilogue=loop output_tile=2 merge_rows=0 prefetch=0 rows_per_task=16 tiles_per_task=2";
   const Schedule schedule = schedule_of(text);
   EXPECT_EQ(schedule.algorithm, Algorithm::kStaged);
   EXPECT_EQ(schedule.oc_block(), 3);            // V are channels
@@ -296,6 +301,58 @@ TEST(CheckSchedule, RulesOfLanesThatArePixels) {
                                          target_of(broken.target));
     EXPECT_EQ(status.code(), broken.code) << broken.schedule << " for " << broken.conv;
     EXPECT_THAT(status.message(), AllOf(StartsWith("schedule "), HasSubstr(broken.message)));
+  }
+}
+
+TEST(CheckSchedule, RulesOfWinograd) {
+  constexpr StatusCode kInvalid = StatusCode::kInvalidArgument;
+  constexpr StatusCode kExhausted = StatusCode::kResourceExhausted;
+  const std::string long_chain = [] {
+    std::string text = std::string(k3x3) + ",gelu";
+    for (int i = 0; i < 60; ++i) text += ",gelu";
+    return text;
+  }();
+  const Broken cases[] = {
+      {"winograd", k1x1, "x86-64-v3", kInvalid,
+       "algorithm=winograd: expected a filter of 3 or 5 taps along height, width or both, stride "
+       "1"},
+      {"winograd", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:7x7x8x8", "x86-64-v3", kInvalid,
+       "algorithm=winograd: expected"},
+      {"winograd", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x8x8 accuracy=strict",
+       "x86-64-v3", kInvalid, "and accuracy=normal"},
+      {"winograd", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x8x8 strides=2x2", "x86-64-v3",
+       kInvalid, "stride 1"},
+      {"winograd unroll=taps", k3x3, "x86-64-v3", kInvalid, "unroll=taps: expected tile"},
+      {"winograd unroll=full", k3x3, "x86-64-v3", kInvalid, "unroll=full: expected tile"},
+      {"winograd merge_rows=1", k3x3, "x86-64-v3", kInvalid, "merge_rows=1: expected"},
+      {"winograd lanes=8", k3x3, "x86-64-v2", kInvalid, "lanes=8: expected"},
+      // 36 points of 12,544 tiles, 64 channels in and 8 out each.
+      {"winograd lanes=8", "conv2d src=f32:nhwc:1x448x448x64 weights=f32:hwio:3x3x64x64 pads=1x1",
+       "x86-64-v3", kExhausted,
+       "winograd tiles_per_task=0: transformed tiles would take 3.25e+07 floats"},
+      {"winograd ic_unroll=4096 tile=1x2",
+       "conv2d src=f32:nhwc:1x9x9x8192 weights=f32:hwio:3x3x8192x8", "x86-64-v3", kExhausted,
+       "ic_unroll=4096"},
+      {"winograd epilogue=inline", long_chain.c_str(), "x86-64-v3", kExhausted,
+       "vector operations"},
+      {"winograd epilogue=loop", long_chain.c_str(), "x86-64-v3", kExhausted, "vector operations"},
+      // 2^50 outputs, padded to 16 and transformed.
+      {"winograd lanes=16 tile=1x1 order=oc_outer",
+       "conv2d src=f32:nhwc:1x1x1x1 weights=f32:hwio:3x3x1x200000000000000000 pads=1x1",
+       "x86-64-v4", kExhausted, "lanes=16: packed weights would take"},
+  };
+  for (const Broken& broken : cases) {
+    const Status status = check_schedule(schedule_of(broken.schedule), conv_of(broken.conv),
+                                         target_of(broken.target));
+    EXPECT_EQ(status.code(), broken.code) << broken.schedule << " for " << broken.conv;
+    EXPECT_THAT(status.message(), AllOf(StartsWith("schedule "), HasSubstr(broken.message)));
+  }
+  for (const char* words :
+       {"winograd", "winograd output_tile=2 order=pixel_outer",
+        "winograd order=oc_inner prefetch=3",
+        "winograd epilogue=loop edges=ranged rows_per_task=7 tiles_per_task=5 tile=6x2 lanes=8"}) {
+    const Status status = check_schedule(schedule_of(words), conv_of(k3x3), target_of("x86-64-v3"));
+    EXPECT_TRUE(status.ok()) << words << ": " << status.message();
   }
 }
 

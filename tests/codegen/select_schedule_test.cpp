@@ -110,6 +110,18 @@ std::vector<std::string> extreme_convs() {
       "conv2d src=f32:nhwc:1x5x0x1000 weights=f32:hwio:1x1x1000x1000",
       "conv2d src=f32:nhwc:0x1x1x1000 weights=f32:hwio:1x1x1000x1000",
       "conv2d src=f32:nhwc:0x4x4x8 weights=f32:hwio:3x3x1x8 groups=8",
+      // Large enough for winograd, but for its scratch, weights, tiles or post-ops.
+      "conv2d src=f32:nhwc:1x9x9x10000000 weights=f32:hwio:3x3x10000000x8 pads=1x1",
+      "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:3x3x8x2000000000000000 pads=1x1",
+      "conv2d src=f32:nhwc:1x1073741824x1073741824x1 weights=f32:hwio:3x3x1x1",
+      "conv1d src=f32:nwc:1x2305843009213693900x1 weights=f32:wio:3x1x1",
+      "conv1d src=f32:nwc:768614336404564000x1x1 weights=f32:wio:3x1x2 pads=1",
+      "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:5x5x64x64 dilations=" + big + "x" + big +
+          " pads=" + "2199023255552x2199023255552",
+      "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 post=" + long_chain("relu", 1000),
+      "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 post=" + long_chain("gelu", 100),
+      "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 dst=f32:nchw post=" +
+          long_chain("gelu", 20),
       "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x8 post=" + long_chain("relu", 1000),
       "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x8 post=" + long_chain("gelu", 60),
       "conv2d src=f32:nhwc:1x4x4x3 weights=f32:hwio:3x3x3x8 post=" + long_chain("gelu", 100),
@@ -154,8 +166,9 @@ TEST(SelectScheduleChoice, UsesTheWidestVectorsThatTheChannelsFill) {
 
 TEST(SelectScheduleChoice, LargeLayersGetTilesThatHideTheLatency) {
   for (const std::string& target : testing::all_target_names()) {
-    const Schedule schedule =
-        selected("conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1", target);
+    const Schedule schedule = selected(
+        "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1 accuracy=strict",
+        target);
     EXPECT_GE(schedule.tile_pixels * schedule.tile_vectors, 8) << target;
     EXPECT_NE(schedule.unroll, Unroll::kFull) << target;
   }
@@ -246,7 +259,8 @@ TEST(SelectScheduleChoice, FewTilesFetchTheNextBlock) {
   for (const std::string target : {"x86-64-v3", "x86-64-v4"})
     for (const int size : {1, 2, 7, 8, 9, 10, 14, 16, 28, 56}) {
       const std::string text = fmt::format(
-          "conv2d src=f32:nhwc:1x{}x{}x512 weights=f32:hwio:3x3x512x512 pads=1x1", size, size);
+          "conv2d src=f32:nhwc:1x{}x{}x512 weights=f32:hwio:3x3x512x512 pads=1x1 accuracy=strict",
+          size, size);
       const Schedule schedule = selected(text, target);
       const int64_t in_a_row = schedule.tiles_per_task != 0
                                    ? schedule.tiles_per_task
@@ -268,7 +282,8 @@ TEST(SelectScheduleChoice, TinyConvolutionsHaveNoLoop) {
 }
 
 TEST(SelectScheduleChoice, ThreadsGetTasks) {
-  const std::string conv = "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1";
+  const std::string conv =
+      "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1 accuracy=strict";
   const int64_t tasks = count_tasks(conv_of(conv), selected(conv, "x86-64-v3", 16));
   EXPECT_GE(tasks, 16);
 }
@@ -308,8 +323,8 @@ TEST(SelectScheduleChoice, TwoThreadsGetEqualShares) {
 TEST(SelectScheduleChoice, StagedWhereFewChannelsComeLast) {
   for (const std::string& target : isa_levels()) {
     for (const char* size : {"256x256", "1080x1920", "64x64"}) {
-      const std::string conv =
-          "conv2d src=f32:nhwc:1x" + std::string(size) + "x3 weights=f32:hwio:3x3x3x3 pads=1x1";
+      const std::string conv = "conv2d src=f32:nhwc:1x" + std::string(size) +
+                               "x3 weights=f32:hwio:3x3x3x3 pads=1x1 accuracy=strict";
       const Schedule schedule = selected(conv, target);
       EXPECT_EQ(schedule.algorithm, Algorithm::kStaged) << target << " " << conv;
       EXPECT_EQ(schedule.tile_vectors, 3) << "channels leave a tile together";
@@ -337,7 +352,7 @@ TEST(SelectScheduleChoice, StagedForStridesOfPlanes) {
 }
 
 TEST(SelectScheduleChoice, DirectWhereChannelsFillVectors) {
-  const std::string filter = " weights=f32:hwio:3x3x64x64 pads=1x1";
+  const std::string filter = " weights=f32:hwio:3x3x64x64 pads=1x1 accuracy=strict";
   for (const std::string& target : isa_levels())
     EXPECT_EQ(selected("conv2d src=f32:nhwc:1x56x56x64" + filter, target).algorithm,
               Algorithm::kDirect)

@@ -170,7 +170,8 @@ TEST(EngineTest, ManySignaturesAtOnce) {
 TEST(EngineTest, RefusedScheduleLeavesNothingBehind) {
   const Engine engine = make_engine();
   for (int attempt = 0; attempt < 2; ++attempt) {
-    const auto refused = engine.compile(conv_of(kLarge), testing::with_schedule("unroll=full"));
+    const auto refused =
+        engine.compile(conv_of(kLarge), testing::with_schedule("direct unroll=full"));
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
     EXPECT_NE(refused.status().message().find("unroll=full"), std::string::npos);
