@@ -90,6 +90,12 @@ bool is_possible(const ir::Conv& conv, const Target& target) {
   return check_schedule(schedule, conv, target).ok();
 }
 
+// Whether weights are fetched ahead: they pass half of L2.
+bool streams_weights(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
+  return 4.0 * static_cast<double>(packed_layout(conv, schedule).elements()) >
+         0.5 * static_cast<double>(target.l2_bytes);
+}
+
 struct Candidate {
   Schedule schedule;
   double cycles = std::numeric_limits<double>::infinity();
@@ -104,12 +110,14 @@ Candidate best_candidate(const ir::Conv& conv, const Target& target, int threads
   schedule.epilogue = select_epilogue(conv);
   const auto most_vectors =
       std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
-  for (const int output_tile : {2, 4})
+  for (const int output_tile : {2, 4}) {
+    schedule.output_tile = output_tile;
+    const bool fetches_ahead = streams_weights(conv, target, schedule);
     for (int vectors = 1; vectors <= most_vectors; ++vectors)
-      for (int pixels = 1; pixels <= max_tile_pixels(target, Algorithm::kDirect, vectors); ++pixels)
+      for (int pixels = 1; pixels <= most_winograd_tile_pixels(target, vectors, fetches_ahead);
+           ++pixels)
         for (const int64_t groups : {1, 2, 4, 8, 16, 32})
           for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
-            schedule.output_tile = output_tile;
             schedule.tile_vectors = vectors;
             schedule.tile_pixels = pixels;
             schedule.tiles_per_task = groups * pixels;
@@ -121,15 +129,22 @@ Candidate best_candidate(const ir::Conv& conv, const Target& target, int threads
             const double cycles = rounds * predict_winograd_cycles(conv, schedule, target);
             if (cycles < best.cycles * 0.999) best = {schedule, cycles};
           }
+  }
   return best;
 }
 
 }  // namespace
 
+int most_winograd_tile_pixels(const Target& target, int vectors, bool fetches_ahead) {
+  int pixels = max_tile_pixels(target, Algorithm::kDirect, vectors);
+  if (fetches_ahead && target.vector_registers >= 32)
+    pixels = std::min(pixels, (target.vector_registers - 3 - vectors) / vectors);
+  return pixels;
+}
+
 int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
   const WinogradShape shape = winograd_shape(conv, schedule);
-  const double weights = 4.0 * static_cast<double>(packed_layout(conv, schedule).elements());
-  if (weights <= 0.5 * static_cast<double>(target.l2_bytes)) return 0;
+  if (!streams_weights(conv, target, schedule)) return 0;
   const int64_t groups =
       std::max<int64_t>(1, std::min(shape.tiles, shape.tiles_per_task) / schedule.tile_pixels);
   const int64_t lines =

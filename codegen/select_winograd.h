@@ -13,6 +13,11 @@ namespace convgen::codegen {
 double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
                                const Target& target);
 
+// The most tiles to compute together, of so many vectors, whose sums stay in registers
+// (tests/codegen/spill_test.cpp). Among prefetches LLVM wants two registers more than sums, weights
+// and a source take: of 32, 14x2, 5x5 and 4x6 spilled up to all their sums in every step.
+int most_winograd_tile_pixels(const Target& target, int vectors, bool fetches_ahead);
+
 // Lines of the next point's weights to fetch a step, between the tiles of the one before.
 int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Schedule& schedule);
 
