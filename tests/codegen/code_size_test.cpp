@@ -152,17 +152,31 @@ TEST(CodeSize, HugeConvolutionsAreNumbersNotOverflows) {
 }
 
 // Instructions that make or store a vector.
+double count_vector_ops(const llvm::BasicBlock& block) {
+  double count = 0;
+  for (const llvm::Instruction& instruction : block) {
+    const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction);
+    const llvm::Value* value = store != nullptr ? store->getValueOperand() : &instruction;
+    count += value->getType()->isVectorTy() && !llvm::isa<llvm::PHINode>(instruction);
+  }
+  return count;
+}
+
 double count_vector_ops(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
   llvm::LLVMContext context;
   const auto module = emit_kernel(context, conv, schedule, target, "f");
   double count = 0;
-  for (const llvm::BasicBlock& block : *module->getFunction("f"))
-    for (const llvm::Instruction& instruction : block) {
-      const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction);
-      const llvm::Value* value = store != nullptr ? store->getValueOperand() : &instruction;
-      count += value->getType()->isVectorTy() && !llvm::isa<llvm::PHINode>(instruction);
-    }
+  for (const llvm::BasicBlock& block : *module->getFunction("f")) count += count_vector_ops(block);
   return count;
+}
+
+double longest_block_ops(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
+  llvm::LLVMContext context;
+  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  double longest = 0;
+  for (const llvm::BasicBlock& block : *module->getFunction("f"))
+    longest = std::max(longest, count_vector_ops(block));
+  return longest;
 }
 
 // The copy into a stage by shuffles and block by block, and sums that are interleaved or stored
@@ -191,6 +205,44 @@ TEST(CodeSize, StagesAndInterleavedSumsAreCounted) {
       }
   }
   EXPECT_GE(compared, 100);
+}
+
+// Winograd: transforms of whole and of partial vectors, inside and at the border, products and
+// outputs of whole and of narrower blocks. The longest block as well, which takes the time.
+TEST(CodeSize, TransformsAreCounted) {
+  int compared = 0;
+  double most = 0, least = 1e9;
+  for (const std::string& name : isa_levels()) {
+    const Target target = target_of(name);
+    for (const char* text :
+         {"conv2d src=f32:nhwc:1x19x17x64 weights=f32:hwio:3x3x64x64 pads=1x1",
+          "conv2d src=f32:nhwc:1x19x17x5 weights=f32:hwio:3x3x5x41 pads=1x1 post=bias,relu",
+          "conv2d src=f32:nhwc:1x19x17x37 weights=f32:hwio:5x5x37x23 pads=2x2 post=bias,gelu",
+          "conv2d src=f32:nhwc:1x19x17x16 weights=f32:hwio:1x3x16x64 pads=0x1 post=add",
+          "conv2d src=f32:nhwc:1x19x17x21 weights=f32:hwio:3x3x21x35 dst=f32:nchw post=bias"})
+      for (const char* words :
+           {"output_tile=2", "output_tile=4", "epilogue=loop", "tile=6x3 ic_unroll=8",
+            "tile=1x1 order=pixel_outer", "output_tile=2 epilogue=loop tile=2x4"}) {
+        Schedule schedule = schedule_of(std::string("winograd tile=4x2 ic_unroll=2 ") + words);
+        schedule.lanes = target.max_lanes;
+        const CodeSize size = estimate_code_size(conv_of(text), schedule);
+        const double emitted = count_vector_ops(conv_of(text), schedule, target);
+        ++compared;
+        SCOPED_TRACE(name + " " + text + " " + words);
+        const double most_allowed =
+            target.has_fma ? 2 : 3;  // a product is two instructions without
+        EXPECT_LE(emitted, most_allowed * size.total);
+        EXPECT_LE(size.total, 3 * emitted);
+        EXPECT_LE(size.longest_block, size.total);
+        EXPECT_LE(longest_block_ops(conv_of(text), schedule, target),
+                  most_allowed * size.longest_block);
+        most = std::max(most, emitted / size.total);
+        least = std::min(least, emitted / size.total);
+      }
+  }
+  EXPECT_EQ(compared, 90);
+  RecordProperty("most_emitted_of_estimate", std::to_string(most));
+  RecordProperty("least_emitted_of_estimate", std::to_string(least));
 }
 
 }  // namespace
