@@ -48,7 +48,7 @@ std::string draw_schedule(Random& random) {
   say(fmt::format("prefetch={}", random.below(4)));
   if (random.one_in(3)) {
     const char* algorithm =
-        pick(random, {"direct", "direct", "direct", "grouped", "rotated", "depthwise"});
+        pick(random, {"direct", "direct", "direct", "grouped", "rotated", "depthwise", "winograd"});
     words += (words.empty() ? "" : " ") + std::string(algorithm);
   }
   return words.empty() ? "tile=1x1" : words;
@@ -66,6 +66,36 @@ std::string draw_staged_schedule(Random& random) {
   if (random.one_in(2)) words += fmt::format(" lanes={}", pick(random, {"4", "8", "16"}));
   if (random.one_in(4)) words += fmt::format(" tiles_per_task={}", random.below(3));
   return words;
+}
+
+// What winograd takes, since convolutions drawn at large seldom are that, and these are too small
+// to select it.
+ir::Conv draw_winograd_conv(Random& random) {
+  const bool planes = random.one_in(4);
+  const char* taps = pick(random, {"3x3", "3x3", "3x3", "1x3", "3x1", "5x5", "1x5", "5x1", "3x5"});
+  std::string dilations;
+  if (!planes && random.one_in(3))
+    dilations = fmt::format(" dilations={}x{}", 1 + random.below(4), 1 + random.below(4));
+  const int64_t ic = 1 + random.below(random.one_in(3) ? 40 : 9);
+  const int64_t oc = 1 + random.below(random.one_in(3) ? 70 : 9);
+  const bool oi = random.one_in(2);
+  return conv_of(fmt::format(
+      "conv2d src=f32:nhwc:{}x{}x{}x{} weights=f32:{}{}{} pads={}:{}x{}:{}{}{}{}{}",
+      1 + random.below(3), 12 + random.below(8), 12 + random.below(8), ic,
+      oi ? fmt::format("oihw:{}x{}x", oc, ic) : "hwio:", taps,
+      oi ? "" : fmt::format("x{}x{}", ic, oc), 4 + random.below(3), 4 + random.below(3),
+      4 + random.below(9), 4 + random.below(3), dilations, planes ? " dst=f32:nchw" : "",
+      random.one_in(4) ? " pad_value=0.75" : "",
+      pick(random, {"", " post=bias", " post=bias,relu", " post=add,scale", " post=gelu,add"})));
+}
+
+std::string draw_winograd_schedule(Random& random) {
+  return fmt::format(
+      "winograd tile={}x{} ic_unroll={} order={} unroll=tile epilogue={} output_tile={} "
+      "merge_rows=0 prefetch={} tiles_per_task={} lanes={}",
+      1 + random.below(9), 1 + random.below(4), 1 + random.below(6),
+      pick(random, {"oc_outer", "pixel_outer", "oc_inner"}), pick(random, {"inline", "loop"}),
+      pick(random, {"2", "4"}), random.below(3), random.below(40), pick(random, {"4", "8", "16"}));
 }
 
 // Whether the op keeps integers, so that bit equality can be demanded.
@@ -97,6 +127,7 @@ class Shard {
       check(0, conv, options);
       if (i % 10 == 0) check_variants(conv, options);
       if (i % 5 == 1) check_staged(conv, options);
+      if (i % 10 == 3) check_winograd(options);
       if (i % 20 == 5) check_threads(conv, options, 2 + static_cast<int>(i / 20 % 2));
       if (i % kKernelsKept == 0)
         for (auto& entry : engines_) entry.second.clear_cache();
@@ -110,6 +141,7 @@ class Shard {
   int64_t tasks_of_threaded = 0;
   int64_t rotated = 0;
   int64_t oc_inner = 0;
+  int64_t winograd = 0;
 
  private:
   Reproducer reproducer(size_t engine, const VerifyOptions& options) const {
@@ -129,6 +161,7 @@ class Shard {
     ++verified;
     bit_exact += report->bit_exact ? 1 : 0;
     rotated += kernel.schedule().rfind("rotated ", 0) == 0 ? 1 : 0;
+    winograd += kernel.summation().winograd_tile != 0 ? 1 : 0;
     oc_inner += kernel.schedule().find(" order=oc_inner ") != std::string::npos ? 1 : 0;
   }
 
@@ -154,6 +187,13 @@ class Shard {
     Random random(mix(options.seed, 1));
     for (size_t engine = 0; engine < engines_.size(); ++engine)
       check_schedule(engine, conv, options, draw_staged_schedule(random));
+  }
+
+  void check_winograd(const VerifyOptions& options) {
+    Random random(mix(options.seed, 2));
+    const ir::Conv conv = draw_winograd_conv(random);
+    for (size_t engine = 0; engine < engines_.size(); ++engine)
+      check_schedule(engine, conv, options, draw_winograd_schedule(random));
   }
 
   void check_schedule(size_t engine, const ir::Conv& conv, const VerifyOptions& options,
@@ -202,15 +242,16 @@ TEST_P(RandomTest, AgreesWithInterpreter) {
   Shard shard(static_cast<uint64_t>(GetParam()) * kConvsPerShard);
   shard.run();
   fmt::print(
-      "verified {} kernels, {} bit exact, {} rotated, {} oc_inner; {} of {} odd schedules "
-      "accepted\n",
-      shard.verified, shard.bit_exact, shard.rotated, shard.oc_inner, shard.odd_accepted,
-      shard.odd_tried);
+      "verified {} kernels, {} bit exact, {} rotated, {} oc_inner, {} winograd; {} of {} odd "
+      "schedules accepted\n",
+      shard.verified, shard.bit_exact, shard.rotated, shard.oc_inner, shard.winograd,
+      shard.odd_accepted, shard.odd_tried);
   // What the test promises to have looked at.
   EXPECT_GE(shard.verified, static_cast<int64_t>(kConvsPerShard));
-  EXPECT_GE(shard.bit_exact * 4, shard.verified) << "too few on exact integers";
+  EXPECT_GE(shard.bit_exact * 4, shard.verified - shard.winograd) << "too few on exact integers";
   EXPECT_GE(shard.odd_accepted * 2, shard.odd_tried) << "too many schedules refused";
   EXPECT_GE(shard.rotated, 2);
+  EXPECT_GE(shard.winograd, 30);
   EXPECT_GE(shard.oc_inner, 2);
   EXPECT_GT(shard.tasks_of_threaded, static_cast<int64_t>(kConvsPerShard) / 20);
 }

@@ -130,8 +130,9 @@ std::vector<float> run_kernel(const Kernel& kernel, const HostTensors& tensors,
 }
 
 ::testing::AssertionResult matches_interpreter(const ir::Conv& conv, const HostTensors& tensors,
-                                               const std::vector<float>& dst, bool exact) {
-  const ir::Reference reference = ir::interpret(conv, tensors.inputs());
+                                               const std::vector<float>& dst, bool exact,
+                                               const ir::Summation& summation) {
+  const ir::Reference reference = ir::interpret(conv, tensors.inputs(), summation);
   std::string first;
   int64_t wrong = 0;
   for (size_t i = 0; i < dst.size(); ++i) {

@@ -66,9 +66,11 @@ std::vector<float> run_kernel(const Kernel& kernel, const HostTensors& tensors,
                               const RunSetup& setup = {});
 
 // Every element of dst keeps the interpreter's bound; with `exact` it equals the interpreter's
-// value. Tells the first output that does not, and how many.
+// value. Tells the first output that does not, and how many. summation: the kernel's, whose bound
+// it has to keep.
 ::testing::AssertionResult matches_interpreter(const ir::Conv& conv, const HostTensors& tensors,
-                                               const std::vector<float>& dst, bool exact = false);
+                                               const std::vector<float>& dst, bool exact = false,
+                                               const ir::Summation& summation = {});
 
 // The same length and the same bits, the sign of zeros and the payload of NaNs among them.
 ::testing::AssertionResult same_bits(const std::vector<float>& expected,
