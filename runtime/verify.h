@@ -16,14 +16,15 @@ namespace convgen {
 enum class VerifyData {
   kAuto,      // integers for even seeds, reals for odd ones
   kIntegers,  // small integers, every sum exact: bit equality is demanded where post-ops are exact
-  kReals,     // uniform in [-1, 1): the bound of direct summation is demanded
+  kReals,     // uniform in [-1, 1): the bound of the kernel's summation is demanded
 };
 
 struct VerifyOptions {
   uint64_t seed = 1;
   VerifyData data = VerifyData::kAuto;
   // Outputs are all checked while outputs * terms stays below this; beyond it, a sample of that
-  // size: the borders of every axis first, then random ones.
+  // size: the borders of every axis first, then random ones. The bound of Winograd counts as some
+  // 60 sums.
   double max_multiply_adds = 3e8;
   const ParallelFor* parallel_for = nullptr;
 };

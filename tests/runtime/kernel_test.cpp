@@ -261,6 +261,11 @@ TEST(KernelScratchTest, SaysHowMuchARunNeeds) {
   const std::string staged = "staged lanes=4 tile=8x3 unroll=tile rows_per_task=";
   EXPECT_EQ(bytes(staged + "3"), 5u * 3 * 72 * sizeof(float));
   EXPECT_EQ(bytes(staged + "1000"), 21u * 3 * 72 * sizeof(float));
+  // A vector of pad_value; 16 points of 8 tiles x 4 channels in, 8 out, an odd number of lines
+  // each.
+  EXPECT_EQ(bytes("winograd lanes=4 tile=2x2 unroll=tile merge_rows=0 order=oc_outer output_tile=2 "
+                  "tiles_per_task=7"),
+            (4u + 16 * (8 * 4 + 16) + 16 * (8 * 8 + 16)) * sizeof(float));
   EXPECT_GT(compile_kernel(engine, conv, testing::generic_engine()).scratch_bytes(), 0u);
   EXPECT_GT(compile_kernel(engine, conv).scratch_bytes(), 0u) << "staged is selected";
 }
@@ -272,13 +277,14 @@ TEST(KernelScratchTest, WhoseScratchItIsDoesNotChangeBits) {
   const HostTensors tensors = testing::random_tensors(conv, 1, testing::Data::kReals);
   for (const CompileOptions& options :
        {CompileOptions(), testing::for_threads(3), testing::generic_engine(),
-        testing::with_schedule("staged lanes=4 tile=12x2 unroll=tile rows_per_task=1")}) {
+        testing::with_schedule("staged lanes=4 tile=12x2 unroll=tile rows_per_task=1"),
+        testing::with_schedule("winograd lanes=4 tile=3x1 unroll=tile tiles_per_task=6")}) {
     const Kernel kernel = compile_kernel(engine, conv, options);
     ASSERT_GT(kernel.scratch_bytes(), 0u);
     Call call(kernel);
     call.tensors = tensors;
     ASSERT_TRUE(kernel.run(call.args).ok());
-    EXPECT_TRUE(testing::matches_interpreter(conv, tensors, call.dst));
+    EXPECT_TRUE(testing::matches_interpreter(conv, tensors, call.dst, false, kernel.summation()));
     for (const Flush flush : {Flush::kEnd, Flush::kBegin})
       EXPECT_TRUE(
           testing::same_bits(call.dst, testing::run_kernel(kernel, tensors, {.flush = flush})));
@@ -300,6 +306,8 @@ TEST(KernelScratchTest, ThreadsServeEveryKernelAndEngine) {
     for (const Engine& engine : engines) {
       kernels.push_back(compile_kernel(engine, conv_of(text),
                                        testing::with_schedule("staged tile=16x3 unroll=tile")));
+      kernels.push_back(compile_kernel(engine, conv_of(text),
+                                       testing::with_schedule("winograd tile=2x1 unroll=tile")));
       kernels.push_back(compile_kernel(engine, conv_of(text), testing::generic_engine()));
     }
   }
@@ -356,6 +364,24 @@ TEST(KernelScratchTest, NoMemoryForItIsAnError) {
   call.args.packed = &*packed;
   EXPECT_EXIT(run_without_memory(kernel, call), ::testing::ExitedWithCode(0),
               "scratch: cannot allocate 38400000 bytes for a thread");
+}
+
+TEST(KernelScratchTest, NoMemoryForTransformedTilesIsAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers map memory of their own";
+#endif
+  const Kernel kernel = compile_kernel(
+      testing::make_engine(), conv_of("conv2d src=f32:nhwc:1x404x404x4 weights=f32:hwio:3x3x4x4"),
+      testing::with_schedule("winograd lanes=4 tile=4x1 order=oc_outer unroll=tile merge_rows=0 "
+                             "output_tile=2 tiles_per_task=0"));
+  ASSERT_GT(kernel.scratch_bytes(), size_t{20} << 20);
+  Call call(kernel);
+  const Result<PackedWeights> packed = kernel.pack(call.args.weights);
+  ASSERT_TRUE(packed.ok());
+  call.args.weights = nullptr;
+  call.args.packed = &*packed;
+  EXPECT_EXIT(run_without_memory(kernel, call), ::testing::ExitedWithCode(0),
+              "scratch: cannot allocate 20689936 bytes for a thread");
 }
 
 }  // namespace

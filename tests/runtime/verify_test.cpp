@@ -206,6 +206,33 @@ TEST(VerifyTest, PassesEmptyConvolutions) {
   }
 }
 
+// Integers are rounded as well, and a bound takes some 60 times as long as a sum: the sample is as
+// much smaller.
+TEST(VerifyTest, WinogradIsHeldAgainstItsBound) {
+  const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x40x40x8 weights=f32:hwio:3x3x8x8 pads=1x1");
+  const Engine engine = testing::make_engine();
+  const auto kernel = [&](const char* words) {
+    return testing::compile_kernel(engine, conv, testing::with_schedule(words));
+  };
+  const Kernel direct = kernel("direct"), winograd = kernel("winograd unroll=tile output_tile=4");
+  EXPECT_EQ(direct.summation().winograd_tile, 0);
+  EXPECT_EQ(winograd.summation().winograd_tile, 4);
+  for (const VerifyData data : {VerifyData::kIntegers, VerifyData::kReals}) {
+    const VerifyReport report = verify(winograd, data);
+    EXPECT_TRUE(report.pass) << report.failure;
+    EXPECT_FALSE(report.bit_exact);
+    EXPECT_EQ(report.checked_outputs, 40 * 40 * 8);
+    EXPECT_GT(report.max_error, 0);
+    EXPECT_GT(report.bound, 4 * verify(direct, VerifyData::kReals).bound);
+  }
+  const double budget = 9.0 * 8 * 6400;  // half of the sums
+  const int64_t sums = verify(direct, VerifyData::kReals, 1, budget).checked_outputs;
+  const int64_t bounds = verify(winograd, VerifyData::kReals, 1, budget).checked_outputs;
+  EXPECT_EQ(sums, 6400);
+  EXPECT_GE(bounds, 6400 / 100);
+  EXPECT_LE(bounds, 6400 / 40);
+}
+
 TEST(VerifyTest, ReportsTensorsThatDoNotFit) {
   const ir::Conv conv =
       conv_of("conv2d src=f32:nhwc:1x1048576x1048576x256 weights=f32:hwio:1x1x256x1");
