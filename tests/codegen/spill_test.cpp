@@ -9,6 +9,7 @@
 #include "codegen/code_size.h"
 #include "codegen/compile.h"
 #include "codegen/cost_model.h"
+#include "codegen/select_winograd.h"
 #include "tests/codegen/codegen_test_support.h"
 
 namespace convgen::codegen {
@@ -322,6 +323,131 @@ TEST_P(PixelTileSpill, TransposedStagesAndTailsSpillNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Tiles, PixelTileSpill, ::testing::ValuesIn(pixel_tiles()),
                          ::testing::PrintToStringParamName());
+
+// --- Winograd ---
+
+struct WinogradTiles {
+  std::string target;
+  const char* taps;
+  int output_tile;
+};
+
+std::ostream& operator<<(std::ostream& out, const WinogradTiles& t) {
+  return out << testing::test_name_of(t.target) << "_" << t.taps << "_tile" << t.output_tile;
+}
+
+std::vector<WinogradTiles> winograd_tiles() {
+  std::vector<WinogradTiles> result;
+  for (const std::string& name : isa_levels())
+    for (const char* taps : {"3x3", "5x5", "1x3"})
+      for (const int tile : {2, 4})
+        if (tile == (taps[0] == '3' ? tile : 4)) result.push_back({name, taps, tile});
+  return result;
+}
+
+// Tiles whose transforms are quickly compiled.
+std::vector<WinogradTiles> small_winograd_tiles() {
+  std::vector<WinogradTiles> result;
+  for (const std::string& name : isa_levels()) result.push_back({name, "3x3", 2});
+  return result;
+}
+
+struct WinogradSpills {
+  int products = 0;         // in the loop over channels and around it
+  int worst_transform = 0;  // in one block of a transform
+};
+
+// Spills by the name of the block they stand in: source.*, output.* or what makes the products.
+WinogradSpills count_winograd_spills(const std::string& assembly) {
+  std::istringstream lines(assembly);
+  WinogradSpills spills;
+  bool transform = false;
+  int here = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto has = [&](const char* text) { return line.find(text) != std::string::npos; };
+    if (line.rfind(".LBB", 0) == 0 || line.rfind("# %bb", 0) == 0) {
+      transform = has("%source.") || has("%output.") || has("%pixel.");
+      here = 0;
+    }
+    if (!(has("Spill") || has("Reload")) || !has("mm")) continue;
+    if (transform)
+      spills.worst_transform = std::max(spills.worst_transform, ++here);
+    else
+      ++spills.products;
+  }
+  return spills;
+}
+
+class WinogradSpill : public ::testing::TestWithParam<WinogradTiles> {
+ protected:
+  // Two blocks of channels and a narrower one, tiles inside and at borders.
+  WinogradSpills spills_of(int pixels, int vectors, int prefetch) const {
+    const Target target = target_of(GetParam().target);
+    const int lanes = target.max_lanes;
+    const ir::Conv conv = conv_of(fmt::format(
+        "conv2d src=f32:nhwc:1x20x20x64 weights=f32:hwio:{}x64x{} pads=same post=bias,relu",
+        GetParam().taps, 2 * lanes * vectors + 1));
+    Schedule schedule;
+    schedule.algorithm = Algorithm::kWinograd;
+    schedule.lanes = lanes;
+    schedule.tile_pixels = pixels;
+    schedule.tile_vectors = vectors;
+    schedule.output_tile = GetParam().output_tile;
+    schedule.tiles_per_task = 2 * pixels;
+    schedule.prefetch = prefetch;
+    schedule.ic_unroll = select_ic_unroll(schedule, target, conv.ic);
+    const Result<std::string> assembly = compile(Stage::kAssembly, conv, schedule, target);
+    EXPECT_TRUE(assembly.ok()) << assembly.status().message();
+    return assembly.ok() ? count_winograd_spills(*assembly) : WinogradSpills{};
+  }
+};
+
+// A transform of 6 x 6 points has 36 values between its columns and its rows: more than registers.
+// Each goes to memory and comes back once, and with 16 registers so do some sources; 4 x 4 points
+// are as many values as those targets have registers, less the one that is computed.
+TEST_P(WinogradSpill, TransformsSpillNoMoreThanTheirValues) {
+  const int registers = target_of(GetParam().target).vector_registers;
+  const bool square = GetParam().taps[0] != '1';
+  const bool six = GetParam().output_tile == 4 || GetParam().taps[0] == '5';
+  const int most = !square ? 0 : registers >= 32 ? (six ? 60 : 0) : six ? 124 : 16;
+  EXPECT_LE(spills_of(2, 2, 0).worst_transform, most);
+  EXPECT_LE(spills_of(4, 1, 1).worst_transform, most);
+}
+
+// Every tile that select_winograd.cpp offers, fetching ahead or not; of each width the larger half,
+// since small ones are far from the limit.
+using WinogradSumSpill = WinogradSpill;
+
+TEST_P(WinogradSumSpill, NoSumOfProductsSpills) {
+  const Target target = target_of(GetParam().target);
+  for (int vectors = 1; vectors <= kMaxTileVectors; ++vectors)
+    for (const int prefetch : {0, 2, 3}) {
+      const int most = most_winograd_tile_pixels(target, vectors, prefetch > 0);
+      for (int pixels = most / 2 + 1; pixels <= most; ++pixels)
+        EXPECT_EQ(spills_of(pixels, vectors, prefetch).products, 0)
+            << pixels << "x" << vectors << " prefetch=" << prefetch;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiles, WinogradSumSpill, ::testing::ValuesIn(small_winograd_tiles()),
+                         ::testing::PrintToStringParamName());
+
+INSTANTIATE_TEST_SUITE_P(Tiles, WinogradSpill, ::testing::ValuesIn(winograd_tiles()),
+                         ::testing::PrintToStringParamName());
+
+TEST(SpillMeasure, SeesSumsOfWinogradThatCannotFit) {
+  const Target target = target_of("x86-64-v3");
+  const ir::Conv conv =
+      conv_of("conv2d src=f32:nhwc:1x20x20x64 weights=f32:hwio:3x3x64x64 pads=same");
+  Schedule schedule;
+  schedule.algorithm = Algorithm::kWinograd;
+  schedule.lanes = 8;
+  schedule.tile_pixels = 12;
+  schedule.tile_vectors = 4;
+  const Result<std::string> assembly = compile(Stage::kAssembly, conv, schedule, target);
+  ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+  EXPECT_GT(count_winograd_spills(*assembly).products, 20);
+}
 
 }  // namespace
 }  // namespace convgen::codegen
