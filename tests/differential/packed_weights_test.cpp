@@ -43,14 +43,9 @@ void check(JitSession& session, const codegen::Target& target, const ir::Conv& c
     std::vector<float> dst(static_cast<size_t>(conv.dst_elements()));
     GuardedBuffer scratch =
         GuardedBuffer::create(codegen::scratch_bytes(conv, schedule), flush).value();
-    const codegen::KernelArgs args{tensors.src.data(),
-                                   packed.floats(),
-                                   tensors.bias.data(),
-                                   tensors.add.data(),
-                                   tensors.scale.data(),
-                                   dst.data(),
-                                   scratch.data(),
-                                   nullptr};
+    const codegen::KernelArgs args{
+        tensors.src.data(),   packed.floats(), tensors.bias.data(), tensors.add.data(),
+        tensors.scale.data(), dst.data(),      scratch.data(),      nullptr};
     (*code)->function()(&args, 0, codegen::count_tasks(conv, schedule));
     EXPECT_TRUE(matches_interpreter(conv, tensors, dst)) << codegen::print_schedule(schedule);
   }

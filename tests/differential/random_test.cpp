@@ -75,13 +75,13 @@ ir::Conv draw_winograd_conv(Random& random) {
   const char* taps = pick(random, {"3x3", "3x3", "3x3", "1x3", "3x1", "5x5", "1x5", "5x1", "3x5"});
   std::string dilations;
   if (!planes && random.one_in(3))
-    dilations = fmt::format(" dilations={}x{}", 1 + random.below(4), 1 + random.below(4));
+    dilations = fmt::format(" dilations={}x{}", 1 + random.below(3), 1 + random.below(3));
   const int64_t ic = 1 + random.below(random.one_in(3) ? 40 : 9);
   const int64_t oc = 1 + random.below(random.one_in(3) ? 70 : 9);
   const bool oi = random.one_in(2);
   return conv_of(fmt::format(
       "conv2d src=f32:nhwc:{}x{}x{}x{} weights=f32:{}{}{} pads={}:{}x{}:{}{}{}{}{}",
-      1 + random.below(3), 12 + random.below(8), 12 + random.below(8), ic,
+      1 + random.below(3), 6 + random.below(9), 6 + random.below(9), ic,
       oi ? fmt::format("oihw:{}x{}x", oc, ic) : "hwio:", taps,
       oi ? "" : fmt::format("x{}x{}", ic, oc), 4 + random.below(3), 4 + random.below(3),
       4 + random.below(9), 4 + random.below(3), dilations, planes ? " dst=f32:nchw" : "",
@@ -127,7 +127,7 @@ class Shard {
       check(0, conv, options);
       if (i % 10 == 0) check_variants(conv, options);
       if (i % 5 == 1) check_staged(conv, options);
-      if (i % 10 == 3) check_winograd(options);
+      if (i % 25 == 3) check_winograd(options);
       if (i % 20 == 5) check_threads(conv, options, 2 + static_cast<int>(i / 20 % 2));
       if (i % kKernelsKept == 0)
         for (auto& entry : engines_) entry.second.clear_cache();
@@ -251,7 +251,7 @@ TEST_P(RandomTest, AgreesWithInterpreter) {
   EXPECT_GE(shard.bit_exact * 4, shard.verified - shard.winograd) << "too few on exact integers";
   EXPECT_GE(shard.odd_accepted * 2, shard.odd_tried) << "too many schedules refused";
   EXPECT_GE(shard.rotated, 2);
-  EXPECT_GE(shard.winograd, 30);
+  EXPECT_GE(shard.winograd, 15);
   EXPECT_GE(shard.oc_inner, 2);
   EXPECT_GT(shard.tasks_of_threaded, static_cast<int64_t>(kConvsPerShard) / 20);
 }

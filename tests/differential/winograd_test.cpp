@@ -139,11 +139,14 @@ TEST_P(WinogradTest, EveryWayOut) {
   for (const char* post : {" post=bias,add,scale,relu", " post=add,gelu,bias"})
     for (const char* dst : {"nhwc", "nchw"})
       for (const char* epilogue : {"inline", "loop"})
-        for (const int oc : {3, 2 * lanes_ + 1})
+        for (const int oc : {3, 2 * lanes_ + 1}) {
+          // As many copies of gelu as there are outputs of a tile are too much code.
+          if (std::string(post).find("gelu") != std::string::npos && epilogue[0] == 'i') continue;
           check(fmt::format("conv2d src=f32:nhwc:2x6x7x3 weights=f32:hwio:3x3x3x{} dst=f32:{} "
                             "pads=1x1{}",
                             oc, dst, post),
                 fmt::format("epilogue={} output_tile={}", epilogue, oc == 3 ? 4 : 2));
+        }
 }
 
 // Beyond 512 operations a chain takes several passes.
