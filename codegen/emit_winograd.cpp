@@ -8,81 +8,10 @@
 #include "codegen/loop_nest.h"
 #include "codegen/packed_layout.h"
 #include "codegen/winograd.h"
+#include "codegen/winograd_transforms.h"
 
 namespace convgen::codegen {
 namespace {
-
-// The sums and differences of which the transforms consist.
-class Terms {
- public:
-  explicit Terms(KernelBuilder& b) : b_(b) {}
-  llvm::Value* sum(llvm::Value* x, llvm::Value* y) { return b_.CreateFAdd(x, y); }
-  llvm::Value* difference(llvm::Value* x, llvm::Value* y) { return b_.CreateFSub(x, y); }
-  // factor * x + y
-  llvm::Value* scaled(float factor, llvm::Value* x, llvm::Value* y) {
-    return b_.fma(b_.splat(factor), x, y);
-  }
-
- private:
-  KernelBuilder& b_;
-};
-
-// B^T d along one axis.
-Values transform_input(KernelBuilder& b, const WinogradAxis& axis, const Values& d) {
-  if (axis.alpha == 1) return d;
-  Terms t(b);
-  if (axis.alpha == 4)
-    return {t.difference(d[0], d[2]), t.sum(d[1], d[2]), t.difference(d[2], d[1]),
-            t.difference(d[1], d[3])};
-  llvm::Value* even = t.scaled(-4, d[2], d[4]);
-  llvm::Value* odd = t.scaled(-4, d[1], d[3]);
-  llvm::Value* near = t.difference(d[4], d[2]);
-  llvm::Value* far = t.difference(d[3], d[1]);
-  return {t.scaled(4, d[0], t.scaled(-5, d[2], d[4])),
-          t.sum(even, odd),
-          t.difference(even, odd),
-          t.scaled(2, far, near),
-          t.scaled(-2, far, near),
-          t.scaled(4, d[1], t.scaled(-5, d[3], d[5]))};
-}
-
-// A^T x along one axis.
-Values transform_output(KernelBuilder& b, const WinogradAxis& axis, const Values& x) {
-  if (axis.alpha == 1) return x;
-  Terms t(b);
-  llvm::Value* s = t.sum(x[1], x[2]);
-  llvm::Value* d = t.difference(x[1], x[2]);
-  if (axis.alpha == 4) return {t.sum(x[0], s), t.difference(d, x[3])};
-  llvm::Value* s2 = t.sum(x[3], x[4]);
-  llvm::Value* d2 = t.difference(x[3], x[4]);
-  Values y{t.sum(t.sum(x[0], s), s2), t.scaled(2, d2, d)};
-  if (axis.m == 4) y.append({t.scaled(4, s2, s), t.scaled(8, d2, d)});
-  y.back() = t.sum(y.back(), x[5]);
-  return y;
-}
-
-using Transform = Values (*)(KernelBuilder& b, const WinogradAxis& axis, const Values& x);
-
-// [rows x columns] -> the transform of every column, then of every row.
-Values transform_2d(KernelBuilder& b, const WinogradShape& shape, const Values& in,
-                    Transform transform) {
-  const auto in_rows = static_cast<size_t>(shape.h.alpha);
-  const auto columns = static_cast<size_t>(shape.w.alpha);
-  Values by_column;  // [column][row]
-  for (size_t column = 0; column < columns; ++column) {
-    Values x;
-    for (size_t row = 0; row < in_rows; ++row) x.push_back(in[row * columns + column]);
-    by_column.append(transform(b, shape.h, x));
-  }
-  const size_t rows = by_column.size() / columns;
-  Values out;
-  for (size_t row = 0; row < rows; ++row) {
-    Values x;
-    for (size_t column = 0; column < columns; ++column) x.push_back(by_column[column * rows + row]);
-    out.append(transform(b, shape.w, x));
-  }
-  return out;
-}
 
 // Images lie n x depth behind each other.
 ActivationStrides strides_of(ir::ActivationLayout layout, int64_t channels,
@@ -131,11 +60,17 @@ class WinogradEmitter {
     llvm::Value* oh;
     llvm::Value* ow;
   };
-  // A block of output channels.
+  // A block of output channels: so many vectors of them, the last one of all perhaps with fewer
+  // lanes.
   struct Block {
     llvm::Value* number;
-    int vectors;
-    int last_lanes;
+    llvm::Value* vectors;
+  };
+  // Where element (0, 0) of a tile's sources lies, and how far apart its rows and columns are.
+  struct Patch {
+    llvm::Value* corner;
+    llvm::Value* row;
+    llvm::Value* column;
   };
 
   static ActivationStrides phase_strides(ActivationStrides s, const ir::Extent3& dilations) {
@@ -157,15 +92,25 @@ class WinogradEmitter {
 
   Site site_of(llvm::Value* tile);
   void emit_sources(llvm::Value* first, llvm::Value* count);
-  void emit_source_tile(const Site& site, llvm::Value* sources, bool inside);
-  void emit_source_vector(const Site& site, llvm::Value* channel, int lanes, llvm::Value* sources,
-                          bool inside);
+  void emit_source_vector(const Site& site, llvm::Value* inside, llvm::Value* block,
+                          llvm::Value* sources);
+  Patch copy_patch(const Site& site, llvm::Value* corner, llvm::Value* is_rest);
   void for_each_block(llvm::function_ref<void(const Block&)> body);
   void emit_products(const Block& block, llvm::Value* point, llvm::Value* groups);
+  void emit_products(const Block& block, int vectors, llvm::Value* point, llvm::Value* groups);
   void emit_outputs(const Block& block, llvm::Value* first, llvm::Value* count);
-  void emit_output_tile(const Block& block, const Site& site, llvm::Value* products, bool inside);
-  void emit_output_vector(const Block& block, llvm::Value* vector, int lanes, const Site& site,
-                          llvm::Value* products, bool inside);
+  void emit_output_vector(const Block& block, llvm::Value* vector, const Site& site,
+                          llvm::Value* inside, llvm::Value* products);
+  void store_tile(const Values& y, llvm::Value* channel, llvm::Value* dst);
+  void store_border_tile(const Values& y, const Site& site, llvm::Value* is_rest,
+                         llvm::Value* channel, llvm::Value* dst);
+  // Whether vector number `vector` is the one that holds what is left of `channels`.
+  llvm::Value* is_rest(llvm::Value* vector, int64_t channels) {
+    return channels % schedule_.lanes == 0
+               ? static_cast<llvm::Value*>(b_.getFalse())
+               : b_.CreateICmpEQ(vector, b_.index(channels / schedule_.lanes));
+  }
+  llvm::Value* patch() { return b_.at(pointers_.scratch, shape_.patch_offset); }
   llvm::Value* sources() { return b_.at(pointers_.scratch, shape_.sources_offset); }
   llvm::Value* products() { return b_.at(pointers_.scratch, shape_.products_offset); }
   // First channel of a block among those kept at once.
@@ -239,64 +184,109 @@ void WinogradEmitter::emit_sources(llvm::Value* first, llvm::Value* count) {
     llvm::Value* all =
         b_.CreateAnd(inside(site.oh, shape_.h, conv_.pads_begin.h, conv_.dilations.h, conv_.in.h),
                      inside(site.ow, shape_.w, conv_.pads_begin.w, conv_.dilations.w, conv_.in.w));
-    when(
-        all, "source.inside", [&] { emit_source_tile(site, at, true); },
-        [&] { emit_source_tile(site, at, false); });
+    const int64_t blocks = (conv_.ic + schedule_.lanes - 1) / schedule_.lanes;
+    for_each(b_.index(blocks), "source.ic",
+             [&](llvm::Value* block) { emit_source_vector(site, all, block, at); });
   });
 }
 
-void WinogradEmitter::emit_source_tile(const Site& site, llvm::Value* sources, bool inside) {
-  const int64_t full = conv_.ic / schedule_.lanes;
-  const int rest = static_cast<int>(conv_.ic % schedule_.lanes);
-  for_each(b_.index(full), "source.ic", [&](llvm::Value* block) {
-    emit_source_vector(site, b_.scale_index(block, schedule_.lanes), schedule_.lanes, sources,
-                       inside);
-  });
-  if (rest > 0) emit_source_vector(site, b_.index(full * schedule_.lanes), rest, sources, inside);
-}
-
-void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* channel, int lanes,
-                                         llvm::Value* sources, bool inside) {
+// Tiles inside the image are transformed where they lie, others from a copy.
+void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* inside, llvm::Value* block,
+                                         llvm::Value* sources) {
+  llvm::Value* channel = b_.scale_index(block, schedule_.lanes);
   llvm::Value* ih = b_.CreateSub(site.oh, b_.index(conv_.pads_begin.h));
   llvm::Value* iw = b_.CreateSub(site.ow, b_.index(conv_.pads_begin.w));
-  llvm::Value* corner =
-      b_.at(pointers_.src,
-            b_.add_index(b_.add_index(b_.scale_index(site.n, src_.n), channel),
-                         b_.add_index(b_.scale_index(ih, src_.h), b_.scale_index(iw, src_.w))));
-  Values d;
-  for (int64_t i = 0; i < shape_.h.alpha; ++i)
-    for (int64_t j = 0; j < shape_.w.alpha; ++j) {
-      const int64_t down = i * conv_.dilations.h, right = j * conv_.dilations.w;
-      llvm::Value* address = b_.at(corner, down * src_.h + right * src_.w);
-      if (!inside) {
-        llvm::Value* real =
-            b_.CreateAnd(b_.CreateICmpULT(b_.add_index(ih, b_.index(down)), b_.index(conv_.in.h)),
-                         b_.CreateICmpULT(b_.add_index(iw, b_.index(right)), b_.index(conv_.in.w)));
-        address = b_.CreateSelect(real, address, pointers_.scratch);
-      }
-      d.push_back(b_.load_lanes(address, lanes));
-    }
-  const Values v = transform_2d(b_, shape_, d, transform_input);
+  llvm::Value* first =
+      b_.add_index(b_.add_index(b_.scale_index(site.n, src_.n), channel),
+                   b_.add_index(b_.scale_index(ih, src_.h), b_.scale_index(iw, src_.w)));
+  llvm::Value* corner = b_.at(pointers_.src, first);
+  const Values in_place{corner, b_.index(conv_.dilations.h * src_.h),
+                        b_.index(conv_.dilations.w * src_.w)};
+  // Lanes behind the last channel hold the next pixel's, which nobody reads; behind the last pixel
+  // there is none.
+  const int64_t reach = (shape_.h.alpha - 1) * conv_.dilations.h * src_.h +
+                        (shape_.w.alpha - 1) * conv_.dilations.w * src_.w + schedule_.lanes;
+  if (conv_.ic % schedule_.lanes != 0)
+    inside = b_.CreateAnd(inside, b_.CreateICmpSLE(first, b_.index(conv_.src_elements() - reach)));
+  const Values from = emit_if(
+      b_, inside, "source.inside", in_place, [](Values values) { return values; },
+      [&](Values) {
+        const Patch copy = copy_patch(site, corner, is_rest(block, conv_.ic));
+        return Values{copy.corner, copy.row, copy.column};
+      });
   llvm::Value* at = b_.at(sources, channel);
-  for (int64_t point = 0; point < shape_.points; ++point)
-    b_.store_packed(v[point], b_.at(at, point * shape_.source_point));
+  emit_input_transform(
+      b_, shape_.h, shape_.w,
+      [&](int64_t row, int64_t column) {
+        llvm::Value* offset = b_.add_index(b_.CreateMul(from[1], b_.index(row)),
+                                           b_.CreateMul(from[2], b_.index(column)));
+        return b_.load_lanes(b_.at(from[0], offset), schedule_.lanes);
+      },
+      [&](int64_t point, llvm::Value* value) {
+        b_.store_packed(value, b_.at(at, point * shape_.source_point));
+      });
+}
+
+// Sources of a tile, pad_value outside the image, zero behind the last channel.
+WinogradEmitter::Patch WinogradEmitter::copy_patch(const Site& site, llvm::Value* corner,
+                                                   llvm::Value* is_rest) {
+  const auto real = [&](llvm::Value* out, llvm::Value* number, int64_t pad, int64_t dilation,
+                        int64_t extent) {
+    llvm::Value* position =
+        b_.add_index(b_.CreateSub(out, b_.index(pad)), b_.scale_index(number, dilation));
+    return b_.CreateICmpULT(position, b_.index(extent));
+  };
+  const int64_t lanes = schedule_.lanes;
+  Values real_columns;
+  for (int64_t j = 0; j < shape_.w.alpha; ++j)
+    real_columns.push_back(
+        real(site.ow, b_.index(j), conv_.pads_begin.w, conv_.dilations.w, conv_.in.w));
+  const auto copy_row = [&](llvm::Value* i, int64_t count) {
+    llvm::Value* real_row = real(site.oh, i, conv_.pads_begin.h, conv_.dilations.h, conv_.in.h);
+    llvm::Value* row = b_.at(corner, b_.scale_index(i, conv_.dilations.h * src_.h));
+    llvm::Value* copy = b_.at(patch(), b_.scale_index(i, shape_.w.alpha * lanes));
+    for (int64_t j = 0; j < shape_.w.alpha; ++j) {
+      llvm::Value* address =
+          b_.CreateSelect(b_.CreateAnd(real_row, real_columns[j]),
+                          b_.at(row, j * conv_.dilations.w * src_.w), pointers_.scratch);
+      b_.store_packed(b_.load_lanes(address, static_cast<int>(count)), b_.at(copy, j * lanes));
+    }
+  };
+  const auto copy_rows = [&](int64_t count) {
+    for_each(b_.index(shape_.h.alpha), "patch.row", [&](llvm::Value* i) { copy_row(i, count); });
+  };
+  when(
+      is_rest, "patch.rest", [&] { copy_rows(conv_.ic % lanes); }, [&] { copy_rows(lanes); });
+  return {patch(), b_.index(shape_.w.alpha * lanes), b_.index(lanes)};
 }
 
 void WinogradEmitter::for_each_block(llvm::function_ref<void(const Block&)> body) {
   const int64_t full = layout_.full_blocks();
-  for_each(b_.index(full), "ocb", [&](llvm::Value* block) {
-    body({block, schedule_.tile_vectors, schedule_.lanes});
+  const int64_t rest = layout_.tail_width() / schedule_.lanes;
+  for_each(b_.index(full + (rest > 0 ? 1 : 0)), "ocb", [&](llvm::Value* number) {
+    llvm::Value* vectors = b_.index(schedule_.tile_vectors);
+    if (rest > 0)
+      vectors = b_.CreateSelect(b_.CreateICmpEQ(number, b_.index(full)), b_.index(rest), vectors);
+    body({number, vectors});
   });
-  if (const int64_t width = layout_.tail_width(); width > 0) {
-    const int vectors = static_cast<int>(width / schedule_.lanes);
-    const int64_t real = conv_.oc - full * layout_.oc_block;
-    body({b_.index(full), vectors, static_cast<int>(real - (vectors - 1) * schedule_.lanes)});
-  }
+}
+
+// A full block, or what is left of the channels.
+void WinogradEmitter::emit_products(const Block& block, llvm::Value* point, llvm::Value* groups) {
+  const int64_t full = layout_.full_blocks();
+  const auto rest = static_cast<int>(layout_.tail_width() / schedule_.lanes);
+  const auto emit = [&](int vectors) { emit_products(block, vectors, point, groups); };
+  if (rest == 0) return emit(schedule_.tile_vectors);
+  if (full == 0) return emit(rest);
+  when(
+      b_.CreateICmpEQ(block.number, b_.index(full)), "rest", [&] { emit(rest); },
+      [&] { emit(schedule_.tile_vectors); });
 }
 
 // M[point][tiles][block] = V[point][tiles][ic] U[block][point][ic], P tiles at a time.
-void WinogradEmitter::emit_products(const Block& block, llvm::Value* point, llvm::Value* groups) {
-  const int64_t width = int64_t{block.vectors} * schedule_.lanes;
+void WinogradEmitter::emit_products(const Block& block, int vectors, llvm::Value* point,
+                                    llvm::Value* groups) {
+  const int64_t width = int64_t{vectors} * schedule_.lanes;
   const int64_t tiles = schedule_.tile_pixels;
   llvm::Value* weights =
       b_.at(pointers_.weights,
@@ -310,19 +300,18 @@ void WinogradEmitter::emit_products(const Block& block, llvm::Value* point, llvm
   llvm::Value* m = b_.at(
       products(), b_.add_index(b_.scale_index(point, shape_.output_point), kept_channel(block)));
   for_each(groups, "group", [&](llvm::Value* group) {
-    TileSite site{schedule_.tile_pixels, block.vectors, schedule_.lanes};
+    TileSite site{schedule_.tile_pixels, vectors, schedule_.lanes};
     site.src_row = b_.at(v, b_.scale_index(group, tiles * shape_.channels));
     site.weights_row = weights;
     if (schedule_.prefetch > 0)
       site.prefetch_row =
           b_.at(next, b_.scale_index(group, prefetch_floats_per_tap(schedule_, products_)));
-    Values acc(static_cast<size_t>(tiles * block.vectors), b_.zero());
+    Values acc(static_cast<size_t>(tiles * vectors), b_.zero());
     acc = taps_.emit_taps(site, {b_.index(0), b_.index(1), 0, schedule_.tile_pixels}, acc);
     llvm::Value* at = b_.at(m, b_.scale_index(group, tiles * shape_.outputs));
     for (int64_t p = 0; p < tiles; ++p)
-      for (int64_t i = 0; i < block.vectors; ++i)
-        b_.store_packed(acc[p * block.vectors + i],
-                        b_.at(at, p * shape_.outputs + i * schedule_.lanes));
+      for (int64_t i = 0; i < vectors; ++i)
+        b_.store_packed(acc[p * vectors + i], b_.at(at, p * shape_.outputs + i * schedule_.lanes));
   });
 }
 
@@ -334,55 +323,67 @@ void WinogradEmitter::emit_outputs(const Block& block, llvm::Value* first, llvm:
     const auto inside = [&](llvm::Value* out, int64_t m, int64_t dilation, int64_t extent) {
       return b_.CreateICmpSLT(out, b_.index(extent - (m - 1) * dilation));
     };
-    when(
-        b_.CreateAnd(inside(site.oh, shape_.h.m, conv_.dilations.h, conv_.out.h),
-                     inside(site.ow, shape_.w.m, conv_.dilations.w, conv_.out.w)),
-        "output.inside", [&] { emit_output_tile(block, site, at, true); },
-        [&] { emit_output_tile(block, site, at, false); });
+    llvm::Value* whole = b_.CreateAnd(inside(site.oh, shape_.h.m, conv_.dilations.h, conv_.out.h),
+                                      inside(site.ow, shape_.w.m, conv_.dilations.w, conv_.out.w));
+    for_each(block.vectors, "output.vector",
+             [&](llvm::Value* vector) { emit_output_vector(block, vector, site, whole, at); });
   });
 }
 
-void WinogradEmitter::emit_output_tile(const Block& block, const Site& site, llvm::Value* products,
-                                       bool inside) {
-  const bool whole = block.last_lanes == schedule_.lanes;
-  const int64_t full = block.vectors - (whole ? 0 : 1);
-  for_each(b_.index(full), "output.vector", [&](llvm::Value* vector) {
-    emit_output_vector(block, vector, schedule_.lanes, site, products, inside);
+void WinogradEmitter::emit_output_vector(const Block& block, llvm::Value* vector, const Site& site,
+                                         llvm::Value* inside, llvm::Value* products) {
+  llvm::Value* number = b_.add_index(b_.scale_index(block.number, schedule_.tile_vectors), vector);
+  llvm::Value* channel = b_.scale_index(number, schedule_.lanes);
+  llvm::Value* at = b_.at(products, b_.scale_index(vector, schedule_.lanes));
+  const Values y = emit_output_transform(b_, shape_.h, shape_.w, [&](int64_t row, int64_t column) {
+    const int64_t point = row * shape_.w.alpha + column;
+    return b_.load_packed(b_.at(at, point * shape_.output_point));
   });
-  if (!whole) emit_output_vector(block, b_.index(full), block.last_lanes, site, products, inside);
-}
-
-void WinogradEmitter::emit_output_vector(const Block& block, llvm::Value* vector, int lanes,
-                                         const Site& site, llvm::Value* products, bool inside) {
-  llvm::Value* in_block = b_.scale_index(vector, schedule_.lanes);
-  llvm::Value* channel = b_.add_index(b_.scale_index(block.number, layout_.oc_block), in_block);
-  Values x;
-  for (int64_t point = 0; point < shape_.points; ++point)
-    x.push_back(b_.load_packed(b_.at(b_.at(products, in_block), point * shape_.output_point)));
-  const Values y = transform_2d(b_, shape_, x, transform_output);
   llvm::Value* dst =
       b_.add_index(b_.add_index(b_.scale_index(site.n, dst_.n), b_.scale_index(channel, dst_.c)),
                    b_.add_index(b_.scale_index(site.oh, dst_.h), b_.scale_index(site.ow, dst_.w)));
-  const auto emit = [&](int64_t row, int64_t column, int pixels) {
-    const auto first = y.begin() + row * shape_.w.m + column;
-    const Values acc(first, first + pixels);
-    llvm::Value* at = b_.add_index(dst, b_.index(row * phase_dst_.h + column * phase_dst_.w));
-    epilogue_.emit({pixels, 1, lanes, channel, at}, acc);
-  };
+  llvm::Value* rest = is_rest(number, conv_.oc);
+  when(
+      b_.CreateAnd(inside, b_.CreateNot(rest)), "output.inside",
+      [&] { store_tile(y, channel, dst); },
+      [&] { store_border_tile(y, site, rest, channel, dst); });
+}
+
+void WinogradEmitter::store_tile(const Values& y, llvm::Value* channel, llvm::Value* dst) {
   for (int64_t row = 0; row < shape_.h.m; ++row) {
-    if (inside) {
-      emit(row, 0, static_cast<int>(shape_.w.m));
-      continue;
-    }
-    const auto real = [&](llvm::Value* out, int64_t distance, int64_t extent) {
-      return b_.CreateICmpSLT(b_.add_index(out, b_.index(distance)), b_.index(extent));
-    };
-    llvm::Value* real_row = real(site.oh, row * conv_.dilations.h, conv_.out.h);
-    for (int64_t column = 0; column < shape_.w.m; ++column)
-      when(
-          b_.CreateAnd(real_row, real(site.ow, column * conv_.dilations.w, conv_.out.w)),
-          "output.real", [&] { emit(row, column, 1); }, [] {});
+    const auto first = y.begin() + row * shape_.w.m;
+    const TileOutputs outputs{static_cast<int>(shape_.w.m), 1, schedule_.lanes, channel,
+                              b_.add_index(dst, b_.index(row * phase_dst_.h))};
+    epilogue_.emit(outputs, Values(first, first + shape_.w.m));
   }
+}
+
+// Pixel by pixel, those inside the image.
+void WinogradEmitter::store_border_tile(const Values& y, const Site& site, llvm::Value* is_rest,
+                                        llvm::Value* channel, llvm::Value* dst) {
+  const int64_t lanes = schedule_.lanes;
+  for (size_t i = 0; i < y.size(); ++i)
+    b_.store_packed(y[i], b_.at(patch(), static_cast<int64_t>(i) * lanes));
+  const auto real = [&](llvm::Value* out, const WinogradAxis& axis, int64_t dilation,
+                        int64_t extent) {
+    llvm::Value* left = b_.CreateSub(b_.index(extent + dilation - 1), out);
+    return b_.min_index(b_.index(axis.m), b_.CreateUDiv(left, b_.index(dilation)));
+  };
+  llvm::Value* rows = real(site.oh, shape_.h, conv_.dilations.h, conv_.out.h);
+  llvm::Value* columns = real(site.ow, shape_.w, conv_.dilations.w, conv_.out.w);
+  for_each(rows, "output.row", [&](llvm::Value* row) {
+    for_each(columns, "output.column", [&](llvm::Value* column) {
+      llvm::Value* pixel = b_.add_index(b_.scale_index(row, shape_.w.m), column);
+      const Values value{b_.load_packed(b_.at(patch(), b_.scale_index(pixel, lanes)))};
+      llvm::Value* at = b_.add_index(dst, b_.add_index(b_.scale_index(row, phase_dst_.h),
+                                                       b_.scale_index(column, phase_dst_.w)));
+      const auto store = [&](int64_t count) {
+        epilogue_.emit({1, 1, static_cast<int>(count), channel, at}, value);
+      };
+      when(
+          is_rest, "output.rest", [&] { store(conv_.oc % lanes); }, [&] { store(lanes); });
+    });
+  });
 }
 
 }  // namespace

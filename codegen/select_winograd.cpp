@@ -23,7 +23,9 @@ constexpr double kWorthwhileMultiplyAdds = 4e6;
 // Fitted, by least squares of relative errors, on 1,200 runs: 70 schedules each of 17 layers from
 // 7x7x512 to 224x224x64, 3x3, 1x3, 3x1 and 5x5. Half of the predictions are within 12 %.
 constexpr double kProductShare = 1.15;    // of what the arithmetic of a direct tile alone takes
+constexpr double kTileOverhead = 12;      // not fitted: a loop entered and left
 constexpr double kTransformCycles = 4.3;  // a point of a vector of channels, in or out
+constexpr double kReadBytes = 435;        // a cycle, of a block's weights, again for each tile
 constexpr double kStreamedBytes = 18;     // a cycle, of weights fetched ahead
 constexpr double kSpilledBytes = 4.6;     // a cycle, of tiles that leave L2 and come back
 
@@ -36,7 +38,9 @@ double product_cycles(const WinogradShape& shape, const PackedLayout& layout, in
   const double pixels = schedule.tile_pixels;
   const double groups = (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
   const auto block_cycles = [&](double vectors) {
-    return kProductShare * static_cast<double>(ic) * step_cycles(target, pixels, vectors);
+    const double weights = 4 * static_cast<double>(ic) * vectors * schedule.lanes;
+    return kProductShare * static_cast<double>(ic) * step_cycles(target, pixels, vectors) +
+           weights / kReadBytes + kTileOverhead;
   };
   double blocks = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
   if (layout.tail_width() > 0)

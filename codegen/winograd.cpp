@@ -81,7 +81,8 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
   shape.channels = spread(round_up(conv.ic, schedule.lanes));
   shape.outputs = spread(schedule.order == LoopOrder::kOcOuter ? schedule.oc_block()
                                                                : round_up(conv.oc, schedule.lanes));
-  shape.sources_offset = schedule.lanes;
+  shape.patch_offset = schedule.lanes;
+  shape.sources_offset = shape.patch_offset + shape.points * schedule.lanes;
   // The points of a tile are written and read side by side: an odd number of lines apart.
   shape.source_point = product(shape.tiles_per_task, shape.channels) | 16;
   shape.output_point = product(shape.tiles_per_task, shape.outputs) | 16;

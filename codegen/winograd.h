@@ -32,12 +32,13 @@ struct WinogradShape {
   int64_t tiles_per_task = 0;  // a multiple of the register tile's
   int64_t tasks = 0;
 
-  // Scratch, in floats: lanes of pad_value, transformed sources [point][tile][channels],
-  // products [point][tile][outputs].
+  // Scratch, in floats: lanes of pad_value, a tile at the border, transformed sources
+  // [point][tile][channels], products [point][tile][outputs].
   int64_t channels = 0;      // from a tile to the next: input channels, whole vectors
   int64_t outputs = 0;       // the same of output channels kept at once
   int64_t source_point = 0;  // from a point to the next
   int64_t output_point = 0;
+  int64_t patch_offset = 0;
   int64_t sources_offset = 0;
   int64_t products_offset = 0;
   double scratch_floats = 0;  // infinite where counts above pass int64; they are cut off then
