@@ -173,8 +173,8 @@ class Estimator {
     return {total + vectors, shuffles + operands + vectors * std::min(chain, kMaxPassOps)};
   }
 
-  // Everything of Winograd: sources of whole and of partial vectors, inside the image and at its
-  // border; then, for full blocks of output channels and a narrower one, products and outputs.
+  // Everything of Winograd: the sources' transform and their copy at the border, products of full
+  // blocks of output channels and of a narrower one, the outputs' transform and their ways out.
   CodeSize winograd_size() const {
     const WinogradShape shape = winograd_shape(conv_, schedule_);
     const PackedLayout layout = packed_layout(conv_, schedule_);
@@ -184,46 +184,48 @@ class Estimator {
       size.longest_block = std::max(size.longest_block, longest_block);
     };
     const auto points = static_cast<double>(shape.points);
-    const double transform = static_cast<double>(shape.w.alpha) * input_transform_ops(shape.h) +
-                             static_cast<double>(shape.h.alpha) * input_transform_ops(shape.w);
-    const int64_t rest = conv_.ic % schedule_.lanes;
-    // Loads and stores; at the border an address that is chosen. Lanes that are not all there may
-    // be loaded in three pieces, each of which is widened and merged.
-    const double whole = 2 * points + transform;
-    const double partial = whole + (rest > 0 ? 8 * points : 0);
-    if (conv_.ic >= schedule_.lanes) add(2 * whole + 3 * points, whole + 3 * points);
-    if (rest > 0) add(2 * partial + 3 * points, partial + 3 * points);
-    const auto add_channels = [&](int64_t width, int64_t last_lanes) {
-      const CodeSize block = winograd_block_size(shape, static_cast<int>(width / schedule_.lanes),
-                                                 last_lanes == schedule_.lanes);
-      add(block.total, block.longest_block);
-    };
-    if (layout.full_blocks() > 0) add_channels(layout.oc_block, schedule_.lanes);
-    if (const int64_t width = layout.tail_width(); width > 0)
-      add_channels(width,
-                   layout.lanes - (layout.full_blocks() * layout.oc_block + width - conv_.oc));
+    const auto columns = static_cast<double>(shape.w.alpha);
+    // Six rows are loaded as ten.
+    const double loads = shape.h.alpha == 6 ? points * 10 / 6 : points;
+    const double sources = loads + points + columns * input_transform_ops(shape.h) +
+                           static_cast<double>(shape.h.alpha) * input_transform_ops(shape.w);
+    add(sources, sources);
+    // A row of the copy. Lanes that are not all there may be loaded in three pieces, each of which
+    // is widened and merged.
+    add(3 * columns, 3 * columns);
+    if (conv_.ic % schedule_.lanes > 0) add(11 * columns, 11 * columns);
+    for (const int64_t width :
+         {layout.full_blocks() > 0 ? layout.oc_block : 0, layout.tail_width()})
+      if (width > 0) {
+        const double products = winograd_products(static_cast<int>(width / schedule_.lanes));
+        add(products, products);
+      }
+    const CodeSize outputs = winograd_outputs(shape);
+    add(outputs.total, outputs.longest_block);
     return size;
   }
 
-  // A block of output channels: products of a tile, which leave for scratch, and its outputs, for
-  // whole vectors and for one whose last lanes are not there.
-  CodeSize winograd_block_size(const WinogradShape& shape, int vectors, bool whole) const {
-    const double tile = sums(schedule_.tile_pixels, vectors);
+  // The products of a tile, which leave for scratch.
+  double winograd_products(int vectors) const {
     const double ic = static_cast<double>(conv_.ic), unroll = schedule_.ic_unroll;
     const double steps = std::min(unroll, ic) + (ic > unroll ? std::fmod(ic, unroll) : 0);
+    return (steps + 1) * sums(schedule_.tile_pixels, vectors);
+  }
+
+  // The outputs of a tile: by rows inside the image, pixel by pixel at its border, and for a vector
+  // whose last lanes are not there.
+  CodeSize winograd_outputs(const WinogradShape& shape) const {
     const auto m_h = static_cast<double>(shape.h.m), m_w = static_cast<double>(shape.w.m);
     const double transform = static_cast<double>(shape.points) +
                              static_cast<double>(shape.w.alpha) * output_transform_ops(shape.h) +
                              m_h * output_transform_ops(shape.w);
     const CodeSize row = epilogue_size(static_cast<int>(shape.w.m), 1);
     const CodeSize pixel = epilogue_size(1, 1);
-    const double outputs = 2 * transform + m_h * row.total + m_h * m_w * pixel.total;
+    const double pixels = (conv_.oc % schedule_.lanes > 0 ? 2 : 1) * (pixel.total + 1);
     // Rows inside follow each other without a branch, but for loops over pixels.
-    const bool branches = schedule_.epilogue == Epilogue::kLoop;
-    const double copies = whole ? 1 : vectors > 1 ? 2 : 1;
-    return {
-        (steps + 1) * tile + copies * outputs,
-        std::max((steps + 1) * tile, transform + (branches ? row.longest_block : m_h * row.total))};
+    const double rows = schedule_.epilogue == Epilogue::kLoop ? row.longest_block : m_h * row.total;
+    return {transform + m_h * row.total + m_h * m_w + pixels,
+            std::max({transform, rows, m_h * m_w, pixel.longest_block})};
   }
 
   // A run of columns twice, the last one shorter: loads, shuffles, stores of `lanes` vectors at
