@@ -20,6 +20,7 @@
 #include "codegen/emit_kernel.h"
 #include "codegen/nest_shape.h"
 #include "codegen/packed_layout.h"
+#include "codegen/winograd_transforms.h"
 #include "ir/winograd_reference.h"
 #include "tests/codegen/codegen_test_support.h"
 #include "tests/support/random.h"
@@ -262,48 +263,60 @@ Linear linear_of(const llvm::Value* value) {
   return {{}, 0, false};
 }
 
-// A block that loads as many vectors as a tile has points, and stores linear forms of them.
+// What is emitted for a tile, as rows of a matrix over its elements.
 struct Transform {
   Matrix matrix;
   int roundings = 0;
 };
 
-struct Emitted {
-  std::vector<Transform> inputs;  // inside the image, at its border
-  std::vector<Transform> outputs;
+// Elements of a tile are loads; the same one may come several times.
+class Tile {
+ public:
+  Tile(KernelBuilder& b, const WinogradAxis& w, llvm::Value* base) : b_(b), w_(w), base_(base) {}
+  llvm::Value* load(int64_t row, int64_t column) {
+    llvm::Value* value = b_.load_packed(b_.at(base_, (row * w_.alpha + column) * b_.lanes()));
+    places_[value] = static_cast<size_t>(row * w_.alpha + column);
+    return value;
+  }
+  void add_row(const llvm::Value* value, int64_t points, Transform& transform) const {
+    const Linear linear = linear_of(value);
+    ASSERT_TRUE(linear.known);
+    std::vector<double> row(static_cast<size_t>(points), 0);
+    for (const auto& [load, coefficient] : linear.of) row[places_.at(load)] += coefficient;
+    transform.matrix.push_back(row);
+    transform.roundings = std::max(transform.roundings, linear.roundings);
+  }
+
+ private:
+  KernelBuilder& b_;
+  const WinogradAxis& w_;
+  llvm::Value* base_;
+  std::map<const llvm::Value*, size_t> places_;
 };
 
-Emitted transforms_of(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
-  const WinogradShape shape = winograd_shape(conv, schedule);
+struct Emitted {
+  Transform input, output;
+};
+
+Emitted transforms_of(const WinogradShape& shape, const Target& target) {
   llvm::LLVMContext context;
-  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  llvm::Module module("transforms", context);
+  KernelBuilder b(module, target, 4);
+  auto* type = llvm::FunctionType::get(b.getVoidTy(), {b.getPtrTy()}, false);
+  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, "f", module);
+  b.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", function));
   Emitted emitted;
-  for (const llvm::BasicBlock& block : *module->getFunction("f")) {
-    std::vector<const llvm::Value*> loads;
-    std::vector<Linear> stores;
-    for (const llvm::Instruction& instruction : block) {
-      if (llvm::isa<llvm::LoadInst>(instruction) && instruction.getType()->isVectorTy())
-        loads.push_back(&instruction);
-      if (const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction))
-        stores.push_back(linear_of(store->getValueOperand()));
-    }
-    const bool linear = std::all_of(stores.begin(), stores.end(),
-                                    [](const Linear& x) { return x.known && !x.of.empty(); });
-    if (!linear || static_cast<int64_t>(loads.size()) != shape.points) continue;
-    Transform transform;
-    for (const Linear& stored : stores) {
-      std::vector<double> row;
-      for (const llvm::Value* load : loads) {
-        const auto found = stored.of.find(load);
-        row.push_back(found == stored.of.end() ? 0 : found->second);
-      }
-      transform.matrix.push_back(row);
-      transform.roundings = std::max(transform.roundings, stored.roundings);
-    }
-    if (static_cast<int64_t>(stores.size()) == shape.points) emitted.inputs.push_back(transform);
-    if (static_cast<int64_t>(stores.size()) == shape.h.m * shape.w.m)
-      emitted.outputs.push_back(transform);
-  }
+  Tile sources(b, shape.w, function->getArg(0)), products(b, shape.w, function->getArg(0));
+  std::map<int64_t, llvm::Value*> points;
+  emit_input_transform(
+      b, shape.h, shape.w, [&](int64_t i, int64_t j) { return sources.load(i, j); },
+      [&](int64_t point, llvm::Value* value) { points[point] = value; });
+  EXPECT_EQ(static_cast<int64_t>(points.size()), shape.points);
+  for (const auto& [point, value] : points) sources.add_row(value, shape.points, emitted.input);
+  const Values outputs = emit_output_transform(
+      b, shape.h, shape.w, [&](int64_t i, int64_t j) { return products.load(i, j); });
+  EXPECT_EQ(static_cast<int64_t>(outputs.size()), shape.h.m * shape.w.m);
+  for (const llvm::Value* value : outputs) products.add_row(value, shape.points, emitted.output);
   return emitted;
 }
 
@@ -329,7 +342,7 @@ class EmittedTransforms : public ::testing::TestWithParam<std::tuple<std::string
     conv_ = conv_of(
         fmt::format("conv2d src=f32:nhwc:1x9x10x8 weights=f32:hwio:{}x8x4 pads=same", form_.taps));
     shape_ = winograd_shape(conv_, schedule_);
-    emitted_ = transforms_of(conv_, schedule_, target_);
+    emitted_ = transforms_of(shape_, target_);
   }
 
   Target target_;
@@ -366,9 +379,6 @@ TileData draw_tile(const WinogradShape& shape, Random& random) {
 
 // Y = A^T [(G g G^T) .* (B^T d B)] A is the sum of products, output by output.
 TEST_P(EmittedTransforms, SatisfyTheIdentity) {
-  ASSERT_EQ(emitted_.inputs.size(), 2u);
-  ASSERT_GE(emitted_.outputs.size(), 1u);
-  EXPECT_EQ(emitted_.inputs[0].matrix, emitted_.inputs[1].matrix) << "inside and at the border";
   const WeightsTransform weights(shape_.h, shape_.w);
   Random random(5);
   for (int round = 0; round < 20; ++round) {
@@ -378,7 +388,7 @@ TEST_P(EmittedTransforms, SatisfyTheIdentity) {
     weights(g.data(), shape_.w.taps, 1, u.data());
     std::vector<double> m;
     for (size_t point = 0; point < u.size(); ++point)
-      m.push_back(u[point] * dot(emitted_.inputs[0].matrix[point], data.d));
+      m.push_back(u[point] * dot(emitted_.input.matrix[point], data.d));
     for (int64_t r = 0; r < shape_.h.m; ++r)
       for (int64_t c = 0; c < shape_.w.m; ++c) {
         double expected = 0;
@@ -388,14 +398,13 @@ TEST_P(EmittedTransforms, SatisfyTheIdentity) {
                         data.d[static_cast<size_t>((r + kh) * shape_.w.alpha + c + kw)];
         const auto output = static_cast<size_t>(r * shape_.w.m + c);
         // Thirds in f32 are off by 2^-24 of some 10^5 at most.
-        EXPECT_NEAR(dot(emitted_.outputs[0].matrix[output], m), expected, 0.05);
+        EXPECT_NEAR(dot(emitted_.output.matrix[output], m), expected, 0.05);
       }
   }
 }
 
 // What the reference computes its bound from has the magnitudes of what is emitted.
 TEST_P(EmittedTransforms, HaveTheMagnitudesOfTheReference) {
-  ASSERT_FALSE(emitted_.inputs.empty() || emitted_.outputs.empty());
   const ir::Conv conv = conv_of(fmt::format("conv2d src=f32:nhwc:1x{}x{}x1 weights=f32:hwio:{}x1x1",
                                             shape_.h.alpha, shape_.w.alpha, form_.taps));
   const WeightsTransform weights(shape_.h, shape_.w);
@@ -412,11 +421,11 @@ TEST_P(EmittedTransforms, HaveTheMagnitudesOfTheReference) {
   }
   for (int64_t r = 0; r < shape_.h.m; ++r)
     for (int64_t c = 0; c < shape_.w.m; ++c) {
-      const auto& a = emitted_.outputs[0].matrix[static_cast<size_t>(r * shape_.w.m + c)];
+      const auto& a = emitted_.output.matrix[static_cast<size_t>(r * shape_.w.m + c)];
       double products = 0, underflow = 0, largest = 0;
       for (size_t point = 0; point < u.size(); ++point) {
         if (a[point] == 0) continue;
-        const double v = dot(absolute(emitted_.inputs[0].matrix[point]), absolute(data.d));
+        const double v = dot(absolute(emitted_.input.matrix[point]), absolute(data.d));
         products += std::abs(a[point]) * u[point] * v;
         underflow += std::abs(a[point]) * (v + 1);
         largest = std::max({largest, u[point], v});
@@ -433,12 +442,9 @@ TEST_P(EmittedTransforms, HaveTheMagnitudesOfTheReference) {
 TEST_P(EmittedTransforms, RoundNoMoreOftenThanTheBoundAllows) {
   const int five = target_.has_fma ? 0 : 1;  // an axis of 6 points has 5 d
   const int extra = (shape_.h.alpha == 6 ? five : 0) + (shape_.w.alpha == 6 ? five : 0);
-  for (const Transform& transform : emitted_.inputs) {
-    EXPECT_EQ(transform.roundings, form_.input_roundings + extra);
-    EXPECT_LE(1 + transform.roundings + form_.output_roundings, ir::kWinogradRoundings);
-  }
-  for (const Transform& transform : emitted_.outputs)
-    EXPECT_EQ(transform.roundings, form_.output_roundings);
+  EXPECT_EQ(emitted_.input.roundings, form_.input_roundings + extra);
+  EXPECT_EQ(emitted_.output.roundings, form_.output_roundings);
+  EXPECT_LE(1 + emitted_.input.roundings + form_.output_roundings, ir::kWinogradRoundings);
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, EmittedTransforms,
