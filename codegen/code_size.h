@@ -21,6 +21,8 @@ struct CodeSize {
 inline constexpr double kMaxBlockOps = 4096;
 // About 17 us a vector operation where blocks are short: 0.5 s.
 inline constexpr double kMaxTotalOps = 32768;
+// About 0.15 s: more than this is not selected as long as there is a way round.
+inline constexpr double kComfortableOps = 8192;
 
 // A looped epilogue takes a long chain in several passes, each with about so many operations: 200
 // gelu in one block take 0.8 s, 400 take 3.6 s.

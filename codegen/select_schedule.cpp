@@ -45,17 +45,13 @@ int64_t steps_of_row(const ir::Conv& conv) {
   return conv.ic_per_group() * (contiguous ? conv.kernel.w : 1);
 }
 
-struct Candidate {
-  Schedule schedule;
-  double cycles = std::numeric_limits<double>::infinity();
-};
-
-// The best tile of an algorithm by predicted cycles.
-Candidate best_tile(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
+// Every tile of an algorithm whose lanes are channels.
+std::vector<ScoredTile> channel_tiles(const ir::Conv& conv, const Target& target,
+                                      Algorithm algorithm) {
   const Schedule common = common_schedule(conv, target, algorithm);
   const bool spans = lanes_span_groups(algorithm);
   const int64_t oc = std::max<int64_t>(1, spans ? conv.oc : conv.oc_per_group());
-  Candidate best;
+  std::vector<ScoredTile> tiles;
   for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
     // A narrower vector pays only where it still holds all channels.
     if (lanes < target.max_lanes && lanes < oc) continue;
@@ -66,16 +62,15 @@ Candidate best_tile(const ir::Conv& conv, const Target& target, Algorithm algori
       const int most_pixels =
           max_tile_pixels(target, algorithm, vectors, conv.kernel.w, conv.ic_per_group());
       for (int pixels = 1; pixels <= most_pixels; ++pixels) {
-        Candidate candidate{common};
-        candidate.schedule.lanes = lanes;
-        candidate.schedule.tile_vectors = vectors;
-        candidate.schedule.tile_pixels = pixels;
-        candidate.cycles = predict_cycles(conv, candidate.schedule, target);
-        if (candidate.cycles < best.cycles * 0.999) best = candidate;
+        ScoredTile& tile = tiles.emplace_back(ScoredTile{common});
+        tile.schedule.lanes = lanes;
+        tile.schedule.tile_vectors = vectors;
+        tile.schedule.tile_pixels = pixels;
+        tile.cycles = predict_cycles(conv, tile.schedule, target);
       }
     }
   }
-  return best;
+  return tiles;
 }
 
 // Floats of a stage that leave room in L2 for what is computed from them.
@@ -83,17 +78,17 @@ double stage_budget(const Target& target) {
   return 0.25 * static_cast<double>(target.l2_bytes) / 4;
 }
 
-// The best tile whose lanes are pixels: up to four runs of pixels, as many channels as registers
+// Every tile whose lanes are pixels: up to four runs of pixels, as many channels as registers
 // allow.
-Candidate best_planar_tile(const ir::Conv& conv, const Target& target) {
-  Candidate best;
+std::vector<ScoredTile> planar_tiles(const ir::Conv& conv, const Target& target) {
+  std::vector<ScoredTile> tiles;
   const Algorithm algorithm = can_run_planar(conv) ? Algorithm::kPlanar : Algorithm::kStaged;
-  if (algorithm == Algorithm::kStaged && !can_run_staged(conv)) return best;
+  if (algorithm == Algorithm::kStaged && !can_run_staged(conv)) return tiles;
   const Schedule common = common_schedule(conv, target, algorithm);
-  if (stage_floats(conv, common) > stage_budget(target)) return best;  // nor on wider vectors
+  if (stage_floats(conv, common) > stage_budget(target)) return tiles;  // nor on wider vectors
   // Channels that lie between each other in dst leave a tile together, in whole vectors.
   const bool together = interleaves_dst(conv);
-  if (together && conv.groups > 1) return best;
+  if (together && conv.groups > 1) return tiles;
   for (int lanes = 4; lanes <= target.max_lanes; lanes *= 2) {
     for (int runs = 1; runs <= kMaxPlanarRuns; ++runs) {
       // One run needs a broadcast for every product; where a row has more, and one vector holds all
@@ -102,31 +97,39 @@ Candidate best_planar_tile(const ir::Conv& conv, const Target& target) {
       const int most_channels = max_planar_channels(target, runs, lanes, together);
       const int fewest_channels = together ? static_cast<int>(std::min<int64_t>(conv.oc, 64)) : 1;
       for (int channels = fewest_channels; channels <= most_channels; ++channels) {
-        Candidate candidate{common};
-        candidate.schedule.lanes = lanes;
-        candidate.schedule.tile_pixels = lanes * runs;
-        candidate.schedule.tile_vectors = channels;
-        if (stage_floats(conv, candidate.schedule) > stage_budget(target)) continue;
-        candidate.cycles = predict_cycles(conv, candidate.schedule, target);
-        if (candidate.cycles < best.cycles * 0.999) best = candidate;
+        ScoredTile tile{common};
+        tile.schedule.lanes = lanes;
+        tile.schedule.tile_pixels = lanes * runs;
+        tile.schedule.tile_vectors = channels;
+        if (stage_floats(conv, tile.schedule) > stage_budget(target)) continue;
+        tile.cycles = predict_cycles(conv, tile.schedule, target);
+        tiles.push_back(tile);
       }
     }
   }
+  return tiles;
+}
+
+// The first of those that no later one beats by more than rounding: smaller tiles come first.
+ScoredTile best_of(const std::vector<ScoredTile>& tiles) {
+  ScoredTile best;
+  for (const ScoredTile& tile : tiles)
+    if (tile.cycles < best.cycles * 0.999) best = tile;
   return best;
 }
 
-Candidate best_algorithm(const ir::Conv& conv, const Target& target) {
-  if (can_run_depthwise(conv)) return best_tile(conv, target, Algorithm::kDepthwise);
-  const Candidate direct = best_tile(conv, target, Algorithm::kDirect);
-  const Candidate grouped = best_tile(conv, target, Algorithm::kGrouped);
-  const Candidate rotated = best_tile(conv, target, Algorithm::kRotated);
-  const Candidate planar = best_planar_tile(conv, target);
+ScoredTile best_algorithm(const ir::Conv& conv, const Target& target) {
+  const auto best_tile = [&](Algorithm algorithm) {
+    return best_of(channel_tiles(conv, target, algorithm));
+  };
+  if (can_run_depthwise(conv)) return best_tile(Algorithm::kDepthwise);
+  const ScoredTile direct = best_tile(Algorithm::kDirect);
+  const ScoredTile grouped = best_tile(Algorithm::kGrouped);
+  const ScoredTile rotated = best_tile(Algorithm::kRotated);
+  const ScoredTile planar = best_of(planar_tiles(conv, target));
   return std::min({direct, grouped, rotated, planar},
-                  [](const Candidate& a, const Candidate& b) { return a.cycles < b.cycles; });
+                  [](const ScoredTile& a, const ScoredTile& b) { return a.cycles < b.cycles; });
 }
-
-// About 0.15 s of compile time: more code than this is not chosen as long as there is a way round.
-constexpr double kComfortableOps = 8192;
 
 // Makes the code shorter until it is comfortable: fewer steps a loop, loops for taps, ranged
 // borders, a loop for the epilogue; then a smaller tile until it is allowed, which always ends
@@ -281,24 +284,43 @@ int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t ste
   return static_cast<int>(limit);
 }
 
-namespace {
+std::vector<ScoredTile> scored_tiles(const ir::Conv& conv, const Target& target) {
+  std::vector<ScoredTile> all;
+  const auto add = [&](const std::vector<ScoredTile>& tiles) {
+    all.insert(all.end(), tiles.begin(), tiles.end());
+  };
+  if (can_run_depthwise(conv)) add(channel_tiles(conv, target, Algorithm::kDepthwise));
+  add(channel_tiles(conv, target, Algorithm::kDirect));
+  add(channel_tiles(conv, target, Algorithm::kGrouped));
+  add(channel_tiles(conv, target, Algorithm::kRotated));
+  add(planar_tiles(conv, target));
+  return all;
+}
 
-// All that is not winograd.
-Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
-  Selection selection;
-  const auto [best, compute] = best_algorithm(conv, target);
-  Schedule schedule = best;
-  if (!lanes_span_groups(schedule.algorithm))
+Schedule finish_schedule(const ir::Conv& conv, const Target& target, int threads, Schedule tile) {
+  Schedule schedule = tile;
+  if (!lanes_span_groups(schedule.algorithm)) {
     schedule.ic_unroll = select_ic_unroll(schedule, target, steps_of_row(conv));
-  const Traffic traffic = predict_traffic(conv, schedule, target);
-  if (!lanes_span_groups(schedule.algorithm))
+    const Traffic traffic = predict_traffic(conv, schedule, target);
     schedule.order = select_order(conv, schedule, traffic, threads);
+  }
   schedule = fit_code_size(conv, target, schedule);
   select_unroll(conv, target, schedule);
   if (schedule.unroll != Unroll::kFull) {
     select_tasks(conv, target, threads, schedule);
     select_prefetch(conv, target, schedule);
   }
+  return schedule;
+}
+
+namespace {
+
+// All that is not winograd.
+Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
+  Selection selection;
+  const auto [best, compute] = best_algorithm(conv, target);
+  const Schedule schedule = finish_schedule(conv, target, threads, best);
+  const Traffic traffic = predict_traffic(conv, best, target);
   const double bytes = std::min(traffic.oc_outer_bytes, traffic.pixel_outer_bytes);
   selection.schedule = schedule;
   selection.predicted_cycles = std::max(compute, bytes / kMemoryBytesPerCycle);

@@ -2,7 +2,9 @@
 // Chooses a Schedule: a pure function of the convolution, the target and the number of threads.
 #pragma once
 
+#include <limits>
 #include <string>
+#include <vector>
 
 #include "codegen/schedule.h"
 
@@ -20,6 +22,20 @@ Selection select_schedule(const ir::Conv& conv, const Target& target, int thread
 
 // Chains of post-ops that are long are emitted once, in a loop over the vectors of the tile.
 Epilogue select_epilogue(const ir::Conv& conv);
+
+// A tile with what is decided before tiles are compared; cycles of arithmetic by the cost model.
+struct ScoredTile {
+  Schedule schedule;
+  double cycles = std::numeric_limits<double>::infinity();
+};
+
+// Every tile of every algorithm that can run conv, unsorted; those that select_schedule weighs
+// are among them.
+std::vector<ScoredTile> scored_tiles(const ir::Conv& conv, const Target& target);
+
+// What is decided once a tile is: steps, order, unrolling, tasks and prefetch, within a comfortable
+// size of code where there is a way. Passes check_schedule.
+Schedule finish_schedule(const ir::Conv& conv, const Target& target, int threads, Schedule tile);
 
 // The input channels a step of the innermost loop takes for a tile, of `steps` that follow each
 // other: kw x ic where they lie behind each other, else ic.
