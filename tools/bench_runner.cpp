@@ -4,9 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
-#include <new>
-#include <random>
 #include <utility>
 
 namespace convgen::tool {
@@ -22,13 +19,6 @@ constexpr int kMaxRounds = 100'000;
 
 double us_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-}
-
-AlignedFloats random_floats(int64_t elements, std::mt19937_64& random) {
-  AlignedFloats floats(static_cast<size_t>(elements));
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::generate_n(floats.data(), elements, [&] { return uniform(random); });
-  return floats;
 }
 
 // One engine's call while it is being timed.
@@ -131,31 +121,6 @@ Result<Candidate> make_candidate(const std::string& name, const Engine& engine,
 }
 
 }  // namespace
-
-// --- Tensors ---
-
-AlignedFloats::AlignedFloats(size_t elements) {
-  constexpr size_t kAlignment = 64;
-  const size_t bytes = (elements * sizeof(float) / kAlignment + 1) * kAlignment;
-  data_.reset(static_cast<float*>(std::aligned_alloc(kAlignment, bytes)));
-  if (!data_) throw std::bad_alloc();
-}
-
-void AlignedFloats::Free::operator()(float* p) const { std::free(p); }
-
-BenchTensors::BenchTensors(const ir::Conv& conv, uint64_t seed)
-    : dst(static_cast<size_t>(conv.dst_elements())) {
-  std::mt19937_64 random(seed);
-  src = random_floats(conv.src_elements(), random);
-  weights = random_floats(conv.weights_elements(), random);
-  if (conv.uses(ir::PostOpKind::kBias)) bias = random_floats(conv.oc, random);
-  if (conv.uses(ir::PostOpKind::kAdd)) add = random_floats(conv.dst_elements(), random);
-  if (conv.uses(ir::PostOpKind::kScale)) scale = random_floats(conv.oc, random);
-}
-
-ir::TensorInputs BenchTensors::inputs() const {
-  return {src.data(), weights.data(), bias.data(), add.data(), scale.data()};
-}
 
 // --- Timing ---
 

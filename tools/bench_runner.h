@@ -10,35 +10,15 @@
 #include <vector>
 
 #include "ir/conv.h"
-#include "ir/interpreter.h"
 #include "ir/status.h"
+#include "runtime/bench_tensors.h"
 #include "runtime/engine.h"
 #include "runtime/thread_pool.h"
 
 namespace convgen::tool {
 
-// 64-byte aligned floats.
-class AlignedFloats {
- public:
-  AlignedFloats() = default;
-  // Throws std::bad_alloc.
-  explicit AlignedFloats(size_t elements);
-  float* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(float* p) const;
-  };
-  std::unique_ptr<float[], Free> data_;
-};
-
-// The tensors of one convolution, random in [-1, 1); of bias, add and scale those it uses.
-struct BenchTensors {
-  BenchTensors(const ir::Conv& conv, uint64_t seed);
-  ir::TensorInputs inputs() const;
-
-  AlignedFloats src, weights, bias, add, scale, dst;
-};
+using convgen::AlignedFloats;
+using convgen::BenchTensors;
 
 // Per call, over samples of at least about 100 us each.
 struct Timing {
