@@ -38,10 +38,13 @@ class Timer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-Result<Schedule> choose_schedule(const ir::Conv& conv, const codegen::Target& target,
+// The tuned schedule, else the selected one, and the words given by hand over it.
+Result<Schedule> choose_schedule(const ir::Conv& conv, const EngineState& state,
                                  const CompileOptions& options) {
-  const Schedule selected = codegen::select_schedule(conv, target, options.threads).schedule;
-  auto schedule = codegen::parse_schedule(options.schedule, selected);
+  const codegen::Target& target = state.target;
+  auto base = state.tuning.find_schedule(conv, options.threads, target);
+  if (!base) base = codegen::select_schedule(conv, target, options.threads).schedule;
+  auto schedule = codegen::parse_schedule(options.schedule, *base);
   if (!schedule) return schedule;
   if (Status status = codegen::check_schedule(*schedule, conv, target); !status.ok()) return status;
   return schedule;
@@ -51,6 +54,17 @@ Result<Schedule> choose_schedule(const ir::Conv& conv, const codegen::Target& ta
 std::string cache_key(const ir::Conv& conv, const std::string& how, const codegen::Target& target) {
   return fmt::format("{}|{}|{}|llvm {}|generator {}", ir::print_conv(conv), how, target.key(),
                      codegen::llvm_version(), codegen::kCodeGeneratorVersion);
+}
+
+// The table of options.tuning_file, which must be sound, or of the default file, which need not be.
+Result<TuningTable> read_tuning(const EngineOptions& options, bool verbose) {
+  if (!options.use_tuning) return TuningTable();
+  if (!options.tuning_file.empty()) return TuningTable::read(options.tuning_file, true);
+  auto table = TuningTable::read_default();
+  if (table.ok()) return table;
+  if (verbose)
+    fmt::print(stderr, "convgen: warning: no tuned schedules: {}\n", table.status().message());
+  return TuningTable();
 }
 
 std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule& schedule) {
@@ -136,6 +150,9 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   state->session = std::move(*session);
   state->verify = options.verify;
   state->verbose = !environment("CONVGEN_VERBOSE").empty();
+  auto tuning = read_tuning(options, state->verbose);
+  if (!tuning) return tuning.status();
+  state->tuning = std::move(*tuning);
   state->dump_dir = environment("CONVGEN_DUMP_DIR");
   return Engine(state);
 }
@@ -144,7 +161,7 @@ Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const CompileO
   Schedule schedule;
   std::string how = "generic";
   if (options.engine == EngineKind::kJit) {
-    auto chosen = choose_schedule(conv, target, options);
+    auto chosen = choose_schedule(conv, *this, options);
     if (!chosen) return chosen.status();
     schedule = *chosen;
     how = codegen::print_schedule(schedule);

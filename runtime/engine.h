@@ -21,13 +21,20 @@ struct EngineOptions {
   std::string mcpu = {};
   // kFirstUse: every new kernel is checked against the interpreter before compile() returns it.
   VerifyMode verify = VerifyMode::kNever;
+  // Schedules that `convgen tune` (runtime/tune.h) measured to be the fastest; they outrank the
+  // selected ones. Read once, by create(). Empty: the default file where there is one,
+  // $CONVGEN_CACHE_DIR/tuning, else $XDG_CACHE_HOME/convgen/tuning, else ~/.cache/convgen/tuning;
+  // none where CONVGEN_CACHE_DIR is set and empty.
+  std::string tuning_file = {};
+  bool use_tuning = true;  // false: every schedule is the selected one
 };
 
 enum class EngineKind { kJit, kGeneric };
 
 struct CompileOptions {
   EngineKind engine = EngineKind::kJit;
-  // Words of a schedule ("unroll=full tile=7x2") that outrank the selected ones; empty: none.
+  // Words of a schedule ("unroll=full tile=7x2") that outrank the tuned or selected ones; empty:
+  // none.
   std::string schedule = {};
   // The threads a run will use; a hint for how work is cut into tasks, never a limit.
   int threads = 1;
@@ -44,7 +51,9 @@ class EngineState;
 
 class Engine {
  public:
-  // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks.
+  // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks;
+  // io_error or invalid_argument for a tuning_file that cannot be read or is damaged. A damaged
+  // default file counts as missing; CONVGEN_VERBOSE tells.
   static Result<Engine> create(const EngineOptions& options = {});
 
   // The kernel of conv, from the cache or compiled now. Thread-safe; however many threads ask for

@@ -11,6 +11,7 @@
 #include "runtime/engine.h"
 #include "runtime/jit_session.h"
 #include "runtime/kernel_cache.h"
+#include "runtime/tuning_file.h"
 
 namespace convgen {
 
@@ -18,8 +19,12 @@ class EngineState {
  public:
   // A kernel from the cache of kernels, or compiled now.
   Result<Kernel> compile_request(const ir::Conv& conv, const CompileOptions& options);
+  // A kernel that no cache keeps.
+  Result<Kernel> make_kernel(const ir::Conv& conv, const CompileOptions& options,
+                             const codegen::Schedule& schedule);
 
   codegen::Target target;
+  TuningTable tuning;
   std::shared_ptr<JitSession> session;
   KernelCache requests;  // by what was asked for: conv, engine, threads, schedule words
   KernelCache kernels;   // by what decides the bytes: conv, schedule, target, versions
@@ -30,8 +35,6 @@ class EngineState {
   std::atomic<int64_t> compile_ns{0};
 
  private:
-  Result<Kernel> make_kernel(const ir::Conv& conv, const CompileOptions& options,
-                             const codegen::Schedule& schedule);
   Result<Kernel> make_jit_kernel(const ir::Conv& conv, const codegen::Schedule& schedule);
   Result<Kernel> make_generic_kernel(const ir::Conv& conv);
 };
