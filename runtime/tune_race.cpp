@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/tune_race.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace convgen {
+namespace {
+
+constexpr int kScreenRounds = 3;
+constexpr double kHopeless = 1.3;     // two rounds are enough to see it
+constexpr size_t kMostRunners = 8;    // each holds code and packed weights
+constexpr size_t kFewest = 3;         // left for the final, where there are as many
+constexpr double kScreenShare = 0.6;  // of the budget
+constexpr double kRaceShare = 0.85;   // and until then
+constexpr int kCutEvery = 4;          // rounds between two cuts
+constexpr int kMaxRounds = 32;
+constexpr int kMinFinalRounds = 6;
+constexpr int kMaxFinalRounds = 16;
+
+// The least of all samples, and of every other one: on a machine at rest the halves agree.
+struct Samples {
+  double best = std::numeric_limits<double>::infinity();
+  double half[2] = {best, best};
+  double last = 0;
+  int count = 0;
+
+  void add(double us) {
+    last = us;
+    best = std::min(best, us);
+    double& mine = half[count++ % 2];
+    mine = std::min(mine, us);
+  }
+  double noise() const { return count < 2 ? 1 : std::abs(half[0] / half[1] - 1); }
+};
+
+struct Runner {
+  size_t candidate = 0;
+  double ratio = 1;  // when it was screened
+  Samples samples{};
+};
+
+class Race {
+ public:
+  Race(Contest& contest, size_t candidates, double seconds)
+      : contest_(contest), candidates_(candidates), seconds_(seconds) {}
+
+  Result<RaceResult> run() {
+    if (Status status = contest_.prepare(0); !status.ok()) return status;
+    Status status = screen();
+    if (status.ok() && !result_.interrupted) status = run_rounds();
+    if (status.ok() && !result_.interrupted) status = decide();
+    if (!status.ok()) return status;
+    return result_;
+  }
+
+ private:
+  // --- Screening: one after the other, each beside the default ---
+
+  Status screen() {
+    for (size_t i = 1; i < candidates_; ++i) {
+      const bool late = contest_.seconds() > kScreenShare * seconds_;
+      if (late && result_.timed > 0) break;
+      const int done = static_cast<int>(i) - 1;
+      if (!go_on({TunePhase::kScreening, done, static_cast<int>(candidates_) - 1})) break;
+      if (Status status = contest_.prepare(i); !status.ok()) {
+        contest_.drop(i);
+        result_.failures.emplace_back(i, status);
+        continue;
+      }
+      const Result<double> ratio = screen_one(i);
+      if (!ratio.ok()) return ratio.status();
+      if (Status status = contest_.note(i, *ratio); !status.ok()) return status;
+      ++result_.timed;
+      runners_.push_back({i, *ratio});
+      best_ratio_ = std::min(best_ratio_, *ratio);
+      // Beside the default, not beside the best: one disturbed measurement would cost all others.
+      drop_slow(kClearlySlower, 0);
+    }
+    return Status();
+  }
+
+  Result<double> screen_one(size_t candidate) {
+    Samples theirs, ours;
+    for (int round = 0; round < kScreenRounds; ++round) {
+      if (Status s = sample(0, theirs); !s.ok()) return s;
+      if (Status s = sample(candidate, ours); !s.ok()) return s;
+      if (round > 0 && ours.best > kHopeless * theirs.best) break;
+    }
+    return ours.best / theirs.best;
+  }
+
+  // Keeps the best few of those within the limit, in order; `at_least` so many, whatever it is.
+  void drop_slow(double limit, size_t at_least) {
+    std::ranges::stable_sort(runners_, {}, &Runner::ratio);
+    while (runners_.size() > at_least &&
+           (runners_.back().ratio > limit || runners_.size() > kMostRunners)) {
+      contest_.drop(runners_.back().candidate);
+      runners_.pop_back();
+    }
+  }
+
+  // --- Rounds: all that are left, and the default, by turns ---
+
+  Status run_rounds() {
+    for (int round = 0; round < kMaxRounds && !runners_.empty(); ++round) {
+      if (round >= kCutEvery && contest_.seconds() > kRaceShare * seconds_) break;
+      if (!go_on({TunePhase::kRacing, round, kMaxRounds})) break;
+      if (Status status = run_round(round % 2 == 1); !status.ok()) return status;
+      if ((round + 1) % kCutEvery != 0) continue;
+      cut((round + 1) / kCutEvery);
+      if (round + 1 >= 2 * kCutEvery && is_settled()) break;
+    }
+    return Status();
+  }
+
+  // Back and forth, so that who comes after whom does not matter.
+  Status run_round(bool backwards) {
+    std::vector<std::pair<size_t, Samples*>> order = {{0, &default_}};
+    for (Runner& runner : runners_) order.emplace_back(runner.candidate, &runner.samples);
+    if (backwards) std::ranges::reverse(order);
+    for (const auto& [candidate, samples] : order)
+      if (Status status = sample(candidate, *samples); !status.ok()) return status;
+    return Status();
+  }
+
+  // 5 %, 3 %, 2 %, 1 %, and from then on. Some stay in any case: the best may turn out wrong.
+  void cut(int number) {
+    constexpr double kMargins[] = {kClearlySlower, 1.03, 1.02, 1.01};
+    for (Runner& runner : runners_) runner.ratio = ratio_of(runner);
+    best_ratio_ = 1;
+    for (const Runner& runner : runners_) best_ratio_ = std::min(best_ratio_, runner.ratio);
+    drop_slow(best_ratio_ * kMargins[std::min(number, 4) - 1], kFewest);
+  }
+
+  // The best is alone, or far ahead, or as close to the next as the halves of their own samples.
+  bool is_settled() const {
+    if (runners_.size() < 2) return true;
+    const Runner& first = runners_[0];
+    const Runner& second = runners_[1];
+    const double lead = second.ratio / first.ratio - 1;
+    return lead > kClearlySlower - 1 ||
+           lead <= std::max(first.samples.noise(), second.samples.noise());
+  }
+
+  double ratio_of(const Runner& runner) const { return runner.samples.best / default_.best; }
+
+  // --- The final: the best against the default, until one is right ---
+
+  Status decide() {
+    std::ranges::stable_sort(runners_, {}, &Runner::ratio);
+    result_.default_us = default_.best;
+    while (!runners_.empty() && !result_.interrupted) {
+      const Result<bool> beats = beats_default(runners_.front());
+      if (!beats.ok()) return beats.status();
+      if (!*beats) break;
+      const Status status = contest_.check(runners_.front().candidate);
+      if (status.ok()) return keep_winner();
+      result_.failures.emplace_back(runners_.front().candidate, status);
+      contest_.drop(runners_.front().candidate);
+      runners_.erase(runners_.begin());
+    }
+    return result_.interrupted ? Status() : keep_default();
+  }
+
+  Result<bool> beats_default(const Runner& runner) {
+    Samples theirs, ours;
+    int wins = 0, round = 0;
+    for (; round < kMaxFinalRounds; ++round) {
+      if (round >= kMinFinalRounds && contest_.seconds() > seconds_) break;
+      if (!go_on({TunePhase::kFinal, round, kMaxFinalRounds})) return false;
+      const bool first = round % 2 == 0;
+      if (Status s = first ? sample(0, theirs) : sample(runner.candidate, ours); !s.ok()) return s;
+      if (Status s = first ? sample(runner.candidate, ours) : sample(0, theirs); !s.ok()) return s;
+      wins += ours.last < theirs.last;
+    }
+    result_.default_us = theirs.best;
+    result_.winner_us = ours.best;
+    const double gain = 1 - ours.best / theirs.best;
+    const double noise = std::max(theirs.noise(), ours.noise());
+    return gain > std::max(kWorthChanging, noise) && 2 * wins > round;
+  }
+
+  Status keep_winner() {
+    result_.winner = runners_.front().candidate;
+    // Over the winner as the rounds saw them; the default as the final did.
+    result_.runner_up = 0;
+    result_.runner_up_us = result_.default_us;
+    if (runners_.size() < 2) return Status();
+    const double us = result_.winner_us * runners_[1].ratio / runners_[0].ratio;
+    if (us >= result_.default_us) return Status();
+    result_.runner_up = runners_[1].candidate;
+    result_.runner_up_us = us;
+    return Status();
+  }
+
+  Status keep_default() {
+    if (Status status = contest_.check(0); !status.ok()) return status;
+    if (std::isinf(result_.default_us)) {
+      Samples samples;
+      for (int i = 0; i < kScreenRounds; ++i)
+        if (Status status = sample(0, samples); !status.ok()) return status;
+      result_.default_us = samples.best;
+    }
+    result_.winner = 0;
+    result_.winner_us = result_.default_us;
+    if (runners_.empty()) return Status();
+    result_.runner_up = runners_.front().candidate;
+    result_.runner_up_us = result_.default_us * runners_.front().ratio;
+    return Status();
+  }
+
+  // --- Both ---
+
+  Status sample(size_t candidate, Samples& samples) {
+    const Result<double> us = contest_.sample(candidate);
+    if (us.ok()) samples.add(*us);
+    return us.status();
+  }
+
+  bool go_on(TuneProgress progress) {
+    progress.best_ratio = best_ratio_;
+    if (!contest_.go_on(progress)) result_.interrupted = true;
+    return !result_.interrupted;
+  }
+
+  Contest& contest_;
+  const size_t candidates_;
+  const double seconds_;
+  std::vector<Runner> runners_;  // without the default, best first
+  Samples default_;
+  double best_ratio_ = 1;
+  RaceResult result_;
+};
+
+}  // namespace
+
+Result<RaceResult> race(Contest& contest, size_t candidates, double seconds) {
+  return Race(contest, candidates, seconds).run();
+}
+
+}  // namespace convgen
