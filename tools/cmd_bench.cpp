@@ -70,11 +70,6 @@ nlohmann::ordered_json to_json(const Row& row) {
           {"schedule", row.result.schedule}};
 }
 
-// Names come from the user and may hold bytes that are no UTF-8.
-std::string json_line(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
-
 // RFC 4180: quoted where it must be.
 std::string csv_field(const nlohmann::ordered_json& value) {
   if (!value.is_string()) return value.dump();

@@ -15,6 +15,7 @@
 #include "runtime/engine.h"
 #include "runtime/peak.h"
 #include "runtime/thread_pool.h"
+#include "runtime/tuning_file.h"
 #include "tools/bench_runner.h"
 #include "tools/command.h"
 #include "tools/conv_args.h"
@@ -39,7 +40,8 @@ struct ExplainOptions {
 struct Plan {
   codegen::Schedule schedule;
   codegen::Selection selection;
-  bool by_hand = false;  // the schedule is not the selected one
+  bool tuned = false;    // the tuning file has a schedule, whether it is the selected one or not
+  bool by_hand = false;  // the schedule is neither the selected nor the tuned one
   int64_t tasks = 0;
   size_t code_bytes = 0;
 };
@@ -51,18 +53,20 @@ void print_field(std::string_view name, const std::string& value) {
 // --- What was decided ---
 
 Result<Plan> make_plan(const ir::Conv& conv, const codegen::Target& target,
-                       const ExplainOptions& options, int threads) {
+                       const TuningTable& tuning, const ExplainOptions& options, int threads) {
   Plan plan;
   plan.selection = codegen::select_schedule(conv, target, threads);
-  Result<codegen::Schedule> schedule =
-      codegen::parse_schedule(options.schedule, plan.selection.schedule);
+  const auto tuned = tuning.find_schedule(conv, threads, target);
+  plan.tuned = tuned.has_value();
+  const codegen::Schedule base = tuned.value_or(plan.selection.schedule);
+  Result<codegen::Schedule> schedule = codegen::parse_schedule(options.schedule, base);
   if (!schedule.ok()) return schedule.status();
   if (Status s = codegen::check_schedule(*schedule, conv, target); !s.ok()) return s;
   const Result<std::string> object =
       codegen::compile(codegen::Stage::kObject, conv, *schedule, target);
   if (!object.ok()) return object.status();
   plan.schedule = *schedule;
-  plan.by_hand = !(*schedule == plan.selection.schedule);
+  plan.by_hand = !(*schedule == base);
   plan.tasks = codegen::count_tasks(conv, *schedule);
   plan.code_bytes = object->size();
   return plan;
@@ -84,12 +88,21 @@ void print_conv_facts(const ir::Conv& conv) {
   print_field("intensity", fmt::format("{:.2f} flop/byte", bytes > 0 ? flops / bytes : 0));
 }
 
+bool is_selected(const Plan& plan) { return plan.schedule == plan.selection.schedule; }
+
+std::string describe_origin(const Plan& plan) {
+  const std::string selected =
+      is_selected(plan) ? "" : "; selected was " + codegen::print_schedule(plan.selection.schedule);
+  if (plan.by_hand) return "by hand" + selected;
+  if (!plan.tuned) return plan.selection.reason;
+  return is_selected(plan) ? plan.selection.reason + "; the tuning file agrees"
+                           : "from the tuning file" + selected;
+}
+
 void print_plan(const Plan& plan, const codegen::Target& target) {
   print_field("target", fmt::format("{}, {}", target.tune_cpu, isa_name(target)));
   print_field("schedule", codegen::print_schedule(plan.schedule));
-  print_field("why", plan.by_hand ? "by hand; selected was " +
-                                        codegen::print_schedule(plan.selection.schedule)
-                                  : plan.selection.reason);
+  print_field("why", describe_origin(plan));
   print_field("tasks", fmt::format("{}", plan.tasks));
   print_field("code size", fmt::format("{} bytes of object", plan.code_bytes));
 }
@@ -130,7 +143,7 @@ Status print_times(const ir::Conv& conv, const Plan& plan, const codegen::Target
   print_field("peak", fmt::format("{:.1f} gflop/s on {} thread{}, {}-bit vectors", peak_gflops,
                                   threads, threads == 1 ? "" : "s", peak->vector_bits));
   print_field("predicted",
-              plan.by_hand
+              !is_selected(plan)
                   ? "nothing: the cost model rates the selected schedule only"
                   : describe_time(conv, predicted_us(plan, target, *peak, threads), peak_gflops));
   print_field("measured", describe_time(conv, result.timing.min_us, peak_gflops));
@@ -140,8 +153,8 @@ Status print_times(const ir::Conv& conv, const Plan& plan, const codegen::Target
 // --- The command ---
 
 Status explain_one(const ir::Conv& conv, const codegen::Target& target, const codegen::Target& host,
-                   const ExplainOptions& options, int threads) {
-  const Result<Plan> plan = make_plan(conv, target, options, threads);
+                   const TuningTable& tuning, const ExplainOptions& options, int threads) {
+  const Result<Plan> plan = make_plan(conv, target, tuning, options, threads);
   if (!plan.ok()) return plan.status();
   print_conv_facts(conv);
   print_plan(*plan, target);
@@ -162,9 +175,13 @@ Outcome explain(const ExplainOptions& options) {
   if (!target.ok()) return target.status();
   const Result<codegen::Target> host = codegen::host_target();
   if (!host.ok()) return host.status();
+  // As an Engine takes it: what is damaged counts as missing.
+  const Result<TuningTable> read = TuningTable::read_default();
+  const TuningTable tuning = read.ok() ? *read : TuningTable();
   for (const ir::Conv& conv : *convs) {
     if (&conv != &convs->front()) print("\n");
-    if (Status status = explain_one(conv, *target, *host, options, *threads); !status.ok()) {
+    if (Status status = explain_one(conv, *target, *host, tuning, options, *threads);
+        !status.ok()) {
       return Status(status.code(), ir::print_conv(conv) + ": " + status.message());
     }
   }

@@ -10,6 +10,7 @@
 #include "runtime/engine.h"
 #include "runtime/generic.h"
 #include "runtime/peak.h"
+#include "runtime/tuning_file.h"
 #include "tools/command.h"
 #include "tools/host.h"
 
@@ -53,6 +54,15 @@ void print_target(const codegen::Target& target) {
                           describe_bytes(target.l2_bytes), describe_bytes(target.l3_bytes)));
 }
 
+std::string describe_tuning(const codegen::Target& target) {
+  const std::string path = default_tuning_file();
+  if (path.empty()) return "none";
+  const Result<TuningTable> table = TuningTable::read_default();
+  if (!table.ok()) return "not used: " + table.status().message();
+  return fmt::format("{} ({} of {} entries for this target)", path, table->count_for(target),
+                     table->size());
+}
+
 Outcome info() {
   const Result<codegen::Target> target = engine_target();
   if (!target.ok()) return target.status();
@@ -71,6 +81,7 @@ Outcome info() {
                                   peak->gflops, peak->vector_bits));
   print_field("threads", fmt::format("{} available", std::thread::hardware_concurrency()));
   print_field("cache directory", "none (in-memory cache only)");
+  print_field("tuning file", describe_tuning(*target));
   return kDone;
 }
 

@@ -3,12 +3,15 @@
 #include "tools/command.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 namespace convgen::tool {
 namespace {
@@ -38,14 +41,14 @@ Result<int> resolve_threads(int threads) {
       fmt::format("CONVGEN_NUM_THREADS={}: expected a number in 1..{}", variable, kMaxThreads));
 }
 
-void add_seconds(CLI::App& command, double& seconds) {
+void add_seconds(CLI::App& command, double& seconds, const std::string& name) {
   // CLI::Range lets NaN pass.
   const auto in_range = [](const std::string& text) -> std::string {
     double value = -1;
     const bool read = CLI::detail::lexical_cast(text, value);
     return read && value >= 0 && value <= 3600 ? "" : text + ": expected seconds in 0..3600";
   };
-  command.add_option("--seconds", seconds, "time spent measuring each convolution")
+  command.add_option(name, seconds, "time spent measuring each convolution")
       ->check(in_range, "0..3600")
       ->type_name("T")
       ->capture_default_str();
@@ -90,6 +93,10 @@ Status check_output() {
 
 void print_note(std::string_view text) { fmt::print(stderr, "convgen: note: {}\n", text); }
 
+std::string json_line(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
 bool is_terminal(std::FILE* stream) { return ::isatty(::fileno(stream)) != 0; }
 
 std::string print_dims(const std::vector<int64_t>& dims) {
@@ -99,6 +106,21 @@ std::string print_dims(const std::vector<int64_t>& dims) {
 void Progress::show(uint64_t done, uint64_t total) {
   if (!shown_) return;
   fmt::print(stderr, "\r{} {}/{}", what_, done, total);
+  std::fflush(stderr);
+  dirty_ = true;
+}
+
+void Progress::show_bar(std::string_view head, int done, int total, std::string_view tail) {
+  if (!shown_) return;
+  constexpr size_t kCells = 20;
+  const auto full = static_cast<size_t>(std::clamp(done, 0, total)) * kCells /
+                    static_cast<size_t>(std::max(total, 1));
+  const std::string line = fmt::format("{} [{}{}] {}", head, std::string(full, '#'),
+                                       std::string(kCells - full, '.'), tail);
+  winsize size = {};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  const size_t columns = known ? size.ws_col - 1u : 79u;  // the last one would wrap
+  fmt::print(stderr, "\r\033[K{}", line.substr(0, columns));
   std::fflush(stderr);
   dirty_ = true;
 }

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ void add_emit(CLI::App& app, Outcome& outcome);
 void add_run(CLI::App& app, Outcome& outcome);
 void add_verify(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
+void add_tune(CLI::App& app, Outcome& outcome);
 void add_explain(CLI::App& app, Outcome& outcome);
 void add_info(CLI::App& app, Outcome& outcome);
 
@@ -40,8 +42,8 @@ inline constexpr const char* kConvHelp = "conv text, benchdnn text, @FILE (one a
 void add_threads(CLI::App& command, int& threads);
 Result<int> resolve_threads(int threads);
 
-// --seconds T with T in [0, 3600].
-void add_seconds(CLI::App& command, double& seconds);
+// --seconds T, or by another name, with T in [0, 3600].
+void add_seconds(CLI::App& command, double& seconds, const std::string& name = "--seconds");
 
 // An option that takes a whole number >= 0.
 CLI::Option* add_count(CLI::App& command, const std::string& name, uint64_t& count,
@@ -63,6 +65,9 @@ Status check_output();
 void print_note(std::string_view text);
 bool is_terminal(std::FILE* stream);
 
+// One line. Names come from the user and may hold bytes that are no UTF-8.
+std::string json_line(const nlohmann::ordered_json& json);
+
 // "3x3x64x128"; "scalar" for no dims.
 std::string print_dims(const std::vector<int64_t>& dims);
 
@@ -75,6 +80,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void show(uint64_t done, uint64_t total);
+  // "HEAD [####....] TAIL", as much of it as a line of the terminal holds.
+  void show_bar(std::string_view head, int done, int total, std::string_view tail);
   void clear();
 
  private:

@@ -49,6 +49,7 @@ void add_commands(CLI::App& app, Outcome& outcome) {
   add_run(app, outcome);
   add_verify(app, outcome);
   add_bench(app, outcome);
+  add_tune(app, outcome);
   add_explain(app, outcome);
   add_info(app, outcome);
 }

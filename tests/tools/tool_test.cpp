@@ -10,15 +10,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tools/npy.h"
@@ -69,8 +72,10 @@ class ToolTest : public testing::Test {
 
   void set_input(const std::string& text) { write_text(root_ / "in", text); }
 
-  // Runs the tool in work_ with the environment of this process but for `environment`.
-  Ran run(const Words& words, const std::map<std::string, std::string>& environment = {}) {
+  // Runs the tool in work_ with the environment of this process but for `environment`, and without
+  // a cache directory unless that names one.
+  Ran run(const Words& words, const std::map<std::string, std::string>& environment = {},
+          const std::function<void(pid_t)>& while_running = {}) {
     Words all = {CONVGEN_TOOL_PATH};
     all.insert(all.end(), words.begin(), words.end());
     const Words variables = make_environment(environment);
@@ -86,6 +91,7 @@ class ToolTest : public testing::Test {
                                       pointers(all).data(), pointers(variables).data());
     posix_spawn_file_actions_destroy(&actions);
     EXPECT_EQ(failure, 0) << CONVGEN_TOOL_PATH;
+    if (failure == 0 && while_running) while_running(child);
     int status = 0;
     if (failure == 0) ::waitpid(child, &status, 0);
     EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
@@ -136,6 +142,7 @@ class ToolTest : public testing::Test {
     for (char** variable = ::environ; *variable != nullptr; ++variable) {
       if (!std::string_view(*variable).starts_with("CONVGEN_")) variables.emplace_back(*variable);
     }
+    if (!changes.contains("CONVGEN_CACHE_DIR")) variables.push_back("CONVGEN_CACHE_DIR=");
     for (const auto& [name, value] : changes) variables.push_back(name + "=" + value);
     return variables;
   }
@@ -153,7 +160,7 @@ class ToolTest : public testing::Test {
 TEST_F(ToolTest, ShowsVersionAndHelp) {
   EXPECT_TRUE(expect_done({"--version"}).out.starts_with("convgen "));
   EXPECT_NE(expect_done({"--help"}).out.find("verify"), std::string::npos);
-  for (const char* command : {"emit", "run", "verify", "bench", "explain", "info"}) {
+  for (const char* command : {"emit", "run", "verify", "bench", "tune", "explain", "info"}) {
     EXPECT_NE(expect_done({command, "--help"}).out.find("example:"), std::string::npos) << command;
   }
 }
@@ -179,6 +186,18 @@ TEST_F(ToolTest, RefusesBadCommandLines) {
   expect_refused({"bench", kConv, "--seconds=nan"}, "--seconds");
   expect_refused({"bench", kConv, "--seconds=-1"}, "--seconds");
   expect_refused({"bench", kConv, "--json", "--csv"}, "--csv");
+  expect_refused({"tune"}, "CONV");
+  expect_refused({"tune", kConv}, "--tuning-file: none given, and CONVGEN_CACHE_DIR is empty");
+  const auto tune_refused = [&](const std::string& option, const std::string& message) {
+    expect_refused({"tune", kConv, "--tuning-file=t", option}, message);
+  };
+  tune_refused("--budget=nan", "--budget");
+  tune_refused("--budget=-1", "--budget");
+  tune_refused("--candidates=0", "--candidates");
+  tune_refused("--candidates=-1", "--candidates");
+  tune_refused("--threads=0", "--threads");
+  tune_refused("--mcpu=nonsense", "nonsense");
+  tune_refused("conv9d", "conv9d");
 }
 
 TEST_F(ToolTest, RefusesBadEnvironment) {
@@ -533,6 +552,108 @@ TEST_F(ToolTest, BenchLeavesTheInterpreterOutOfLargeConvolutions) {
   EXPECT_NE(ran.err.find("note: interpreter skipped"), std::string::npos) << ran.err;
 }
 
+// --- tune ---
+
+const std::string kOther = "conv1d name=other src=f32:nwc:1x40x8 weights=f32:wio:3x8x8";
+
+TEST_F(ToolTest, TunesAndUsesWhatItFound) {
+  const std::map<std::string, std::string> cache = {{"CONVGEN_CACHE_DIR", "cache"}};
+  const Words words = {"tune", kConv, kOther, "--budget=0.05"};
+  const Ran first = run(words, cache);
+  EXPECT_EQ(first.exit, 0) << first.err;
+  EXPECT_EQ(first.err, "") << "no progress in a pipe";
+  const std::vector<std::string> lines = lines_of(first.out);
+  ASSERT_EQ(lines.size(), 4u) << first.out;
+  EXPECT_TRUE(lines[0].starts_with(kCanonical)) << lines[0];
+  EXPECT_TRUE(lines[1].starts_with("other ")) << lines[1];
+  EXPECT_TRUE(lines[2].starts_with("tuned 2 convolutions: geometric mean ")) << lines[2];
+  EXPECT_EQ(lines[3], "kept in cache/tuning");
+  EXPECT_EQ(lines_of(read_file(work_ / "cache/tuning")).size(), 3u);
+  EXPECT_FALSE(fs::exists(work_ / "cache/tuning.journal"));
+
+  const Ran second = run(words, cache);
+  EXPECT_EQ(second.exit, 0) << second.err;
+  EXPECT_NE(lines_of(second.out)[0].find("tuned before"), std::string::npos) << second.out;
+  const Ran info = run({"info"}, cache);
+  EXPECT_NE(info.out.find("cache/tuning (2 of 2 entries for this target)"), std::string::npos)
+      << info.out;
+}
+
+TEST_F(ToolTest, ExplainSaysWhatTheTuningFileSays) {
+  const std::map<std::string, std::string> cache = {{"CONVGEN_CACHE_DIR", "cache"}};
+  run({"tune", kConv, "--budget=0"}, cache);
+  std::string file = read_file(work_ / "cache/tuning");
+  const size_t at = file.find("\tdirect ") + 1;
+  const std::string odd =
+      "direct lanes=4 tile=3x1 ic_unroll=1 order=oc_outer unroll=tile edges=ranged epilogue=loop "
+      "merge_rows=0 prefetch=0 rows_per_task=2 tiles_per_task=0";
+  write_text(work_ / "cache/tuning", file.replace(at, file.find('\t', at) - at, odd));
+  const Ran ran = run({"explain", kConv, "--seconds=0"}, cache);
+  EXPECT_NE(ran.out.find("schedule   " + odd + "\n"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("why        from the tuning file; selected was "), std::string::npos)
+      << ran.out;
+  const Ran by_hand = run({"explain", kConv, "--seconds=0", "--schedule=tile=2x1"}, cache);
+  EXPECT_NE(by_hand.out.find("why        by hand; selected was "), std::string::npos)
+      << by_hand.out;
+  EXPECT_NE(by_hand.out.find("tile=2x1 ic_unroll=1 order=oc_outer"), std::string::npos)
+      << "over the tuned words";
+}
+
+TEST_F(ToolTest, TunePrintsOneJsonObjectALine) {
+  const Ran ran = expect_done(
+      {"tune", kConv + " name=small", kOther, "--budget=0.02", "--tuning-file=t", "--json"});
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_EQ(lines.size(), 2u) << ran.out;
+  const auto row = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(row["conv"], kCanonical);
+  EXPECT_EQ(row["name"], "small");
+  EXPECT_EQ(row["threads"], 1);
+  EXPECT_GT(row["tuned_us"], 0);
+  EXPECT_GE(row["ratio"], 1);
+  EXPECT_EQ(row["outcome"], row["schedule"] == row["default_schedule"] ? "default" : "tuned");
+  EXPECT_EQ(nlohmann::json::parse(lines[1])["name"], "other");
+}
+
+TEST_F(ToolTest, TuneTakesEmptyConvolutions) {
+  const Ran ran = expect_done(
+      {"tune", "conv1d name=none src=f32:nwc:0x8x3 weights=f32:wio:2x3x4", "--tuning-file=t"});
+  EXPECT_EQ(ran.out, "none                     nothing to compute\n");
+}
+
+TEST_F(ToolTest, TuneRefusesDamagedAndUnwritableFiles) {
+  write_text(work_ / "t", "nonsense\n");
+  expect_refused({"tune", kConv, "--tuning-file=t"}, "t:1: version=nonsense: expected");
+  expect_refused({"tune", kConv, "--tuning-file=t/u"}, "t");
+  EXPECT_EQ(read_file(work_ / "t"), "nonsense\n");
+}
+
+// Waits until a text stands in a file, or 60 seconds.
+void wait_for(const fs::path& path, const std::string& text) {
+  for (int i = 0; i < 6000 && read_file(path).find(text) == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
+TEST_F(ToolTest, TuneEndsOnInterruptAndIsResumed) {
+  // Hundreds of candidates: minutes, if nothing ends it.
+  const Words words = {"tune",        kConv, kOther, "--tuning-file=t", "--candidates=2000",
+                       "--budget=600"};
+  const Ran ran = run(words, {}, [&](pid_t child) {
+    wait_for(work_ / "t.journal", "\tdirect ");
+    ::kill(child, SIGINT);
+  });
+  EXPECT_EQ(ran.exit, 1) << ran.out << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_TRUE(ran.err.starts_with("convgen: note: interrupted in convolution 1 of 2; ")) << ran.err;
+  EXPECT_NE(ran.err.find("the same command goes on from there"), std::string::npos) << ran.err;
+  EXPECT_FALSE(fs::exists(work_ / "t"));
+  EXPECT_NE(read_file(work_ / "t.journal").find("\tdirect "), std::string::npos);
+
+  const Ran rest = run({"tune", kConv, kOther, "--tuning-file=t", "--budget=0.05"});
+  EXPECT_EQ(rest.exit, 0) << rest.err;
+  EXPECT_FALSE(fs::exists(work_ / "t.journal"));
+  EXPECT_EQ(lines_of(read_file(work_ / "t")).size(), 3u);
+}
+
 // --- explain, info ---
 
 TEST_F(ToolTest, ExplainsWhatWasDecided) {
@@ -547,8 +668,9 @@ TEST_F(ToolTest, ExplainsWhatWasDecided) {
 
 TEST_F(ToolTest, TellsAboutTheMachine) {
   const std::string out = expect_done({"info"}).out;
-  for (const char* field : {"convgen:", "llvm:", "cpu:", "triple:", "isa:", "vectors:", "features:",
-                            "caches:", "generic path:", "peak:", "threads:", "cache directory:"}) {
+  for (const char* field :
+       {"convgen:", "llvm:", "cpu:", "triple:", "isa:", "vectors:", "features:", "caches:",
+        "generic path:", "peak:", "threads:", "cache directory:", "tuning file:"}) {
     EXPECT_NE(out.find(field), std::string::npos) << field << "\n" << out;
   }
   const Ran forced = run({"info"}, {{"CONVGEN_MCPU", "x86-64-v2"}});
