@@ -124,6 +124,31 @@ Variations vary_prefetch(const Schedule& from) {
   return vary(from, &Schedule::prefetch, {0, 1, 2, 4, 8});
 }
 
+// A pixel or a vector more or less, as far as registers go.
+Variations vary_tile(const ir::Conv& conv, const Target& target, const Schedule& from) {
+  if (lanes_are_pixels(from.algorithm)) {
+    const int runs = std::min((from.tile_pixels + from.lanes - 1) / from.lanes, kMaxPlanarRuns);
+    const int most = max_planar_channels(target, runs, from.lanes, interleaves_dst(conv));
+    return vary(
+        from, &Schedule::tile_vectors,
+        {std::clamp(from.tile_vectors - 1, 1, most), std::clamp(from.tile_vectors + 1, 1, most)});
+  }
+  Variations variations;
+  for (const int vectors : {from.tile_vectors, from.tile_vectors + 1, from.tile_vectors - 1}) {
+    if (vectors < 1 || vectors > kMaxTileVectors) continue;
+    const int most =
+        max_tile_pixels(target, from.algorithm, vectors, conv.kernel.w, conv.ic_per_group());
+    const int same = from.tile_pixels * from.tile_vectors / vectors;  // as many sums
+    for (const int pixels : {same - 1, same + 1, same, same - 2}) {
+      Schedule schedule = from;
+      schedule.tile_vectors = vectors;
+      schedule.tile_pixels = pixels;
+      if (pixels >= 1 && pixels <= most && !(schedule == from)) variations.push_back(schedule);
+    }
+  }
+  return variations;
+}
+
 // Half a vector, and twice as many of them where registers allow.
 Variations vary_lanes(const ir::Conv& conv, const Target& target, const Schedule& from) {
   if (from.lanes <= 4) return {};
@@ -149,6 +174,7 @@ Variations variations_of(const ir::Conv& conv, const Target& target, const Sched
       vary_order(from, shape),
       vary_tasks(from, shape),
       vary_steps(from),
+      vary_tile(conv, target, from),
       vary(from, &Schedule::unroll, {Unroll::kTile, Unroll::kRow, Unroll::kTaps}),
       vary_prefetch(from),
       vary_tiles(from, shape),
@@ -218,12 +244,21 @@ std::vector<Schedule> candidate_schedules(const ir::Conv& conv, const Target& ta
   const auto sampled = static_cast<size_t>(std::max(0, options.sampled));
   const size_t all = list.size() + sampled;
   const size_t varied = list.size() + sampled * 2 / 3;
-  for (const Schedule& schedule : variations_of(conv, target, selected)) {
+  for (const Schedule& schedule : schedule_variations(conv, target, selected)) {
     if (list.size() >= varied) break;
     list.add(schedule);
   }
   add_random(conv, target, options.seed, all, list);
   return list.take();
+}
+
+std::vector<Schedule> schedule_variations(const ir::Conv& conv, const Target& target,
+                                          const Schedule& from) {
+  CandidateList list(conv, target, from);
+  for (const Schedule& schedule : variations_of(conv, target, from)) list.add(schedule);
+  std::vector<Schedule> all = list.take();
+  all.erase(all.begin());
+  return all;
 }
 
 }  // namespace convgen::codegen

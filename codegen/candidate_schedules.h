@@ -24,4 +24,9 @@ struct CandidateOptions {
 std::vector<Schedule> candidate_schedules(const ir::Conv& conv, const Target& target, int threads,
                                           const CandidateOptions& options = {});
 
+// Schedules that differ from `from` in one decision, legal and of comfortable size; the most
+// different first.
+std::vector<Schedule> schedule_variations(const ir::Conv& conv, const Target& target,
+                                          const Schedule& from);
+
 }  // namespace convgen::codegen

@@ -20,12 +20,13 @@ constexpr double kCheckedMultiplyAdds = 3e7;
 }  // namespace
 
 KernelContest::KernelContest(EngineState& engine, const ir::Conv& conv,
-                             const std::vector<codegen::Schedule>& schedules,
+                             std::vector<codegen::Schedule>& schedules, const AddLike& add_like,
                              const TuneOptions& options, const TuneCallback& progress,
                              const TuningJournal& journal, const TuningKey& key)
     : engine_(engine),
       conv_(conv),
       schedules_(schedules),
+      add_like_(add_like),
       options_(options),
       progress_(progress),
       journal_(journal),
@@ -100,6 +101,12 @@ Result<double> KernelContest::sample(size_t candidate) {
 }
 
 void KernelContest::drop(size_t candidate) { ready_.erase(candidate); }
+
+size_t KernelContest::add_like(size_t candidate) {
+  const codegen::Schedule like = schedules_[candidate];
+  add_like_(like, schedules_);
+  return schedules_.size();
+}
 
 Status KernelContest::check(size_t candidate) {
   for (const VerifyData data : {VerifyData::kIntegers, VerifyData::kReals}) {

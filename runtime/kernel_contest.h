@@ -20,14 +20,19 @@ namespace convgen {
 
 class KernelContest : public Contest {
  public:
-  // All arguments must outlive it. Throws std::bad_alloc.
+  // More candidates like one.
+  using AddLike = std::function<void(const codegen::Schedule&, std::vector<codegen::Schedule>&)>;
+
+  // All arguments must outlive it; more schedules come at the end. Throws std::bad_alloc.
   KernelContest(EngineState& engine, const ir::Conv& conv,
-                const std::vector<codegen::Schedule>& schedules, const TuneOptions& options,
-                const TuneCallback& progress, const TuningJournal& journal, const TuningKey& key);
+                std::vector<codegen::Schedule>& schedules, const AddLike& add_like,
+                const TuneOptions& options, const TuneCallback& progress,
+                const TuningJournal& journal, const TuningKey& key);
 
   Status prepare(size_t candidate) override;
   Result<double> sample(size_t candidate) override;
   void drop(size_t candidate) override;
+  size_t add_like(size_t candidate) override;
   Status check(size_t candidate) override;
   double seconds() override;
   Status note(size_t candidate, double ratio) override;
@@ -47,7 +52,8 @@ class KernelContest : public Contest {
 
   EngineState& engine_;
   const ir::Conv& conv_;
-  const std::vector<codegen::Schedule>& schedules_;
+  std::vector<codegen::Schedule>& schedules_;
+  const AddLike& add_like_;
   const TuneOptions& options_;
   const TuneCallback& progress_;
   const TuningJournal& journal_;

@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <new>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "codegen/candidate_schedules.h"
@@ -40,20 +43,50 @@ std::optional<TuneResult> find_result(const TuningTable& table, const ir::Conv& 
                     .runner_up_us = entry.runner_up_us};
 }
 
-// Drops the candidates that an interrupted run saw to be clearly slower, never the default.
-Result<int> drop_known(const TuningJournal& journal, const TuningKey& key,
-                       std::vector<Schedule>& candidates) {
-  const auto ratios = journal.ratios(key);
-  if (!ratios.ok()) return ratios.status();
-  const auto is_slow = [&](const Schedule& schedule) {
-    const auto found = ratios->find(codegen::print_schedule(schedule));
-    return found != ratios->end() && found->second > kClearlySlower;
-  };
-  const auto rest = std::remove_if(candidates.begin() + 1, candidates.end(), is_slow);
-  const auto dropped = static_cast<int>(candidates.end() - rest);
-  candidates.erase(rest, candidates.end());
-  return dropped;
-}
+// The candidates of one run, without those that an interrupted one saw to be clearly slower.
+class CandidateSource {
+ public:
+  CandidateSource(const ir::Conv& conv, const codegen::Target& target, const TuneOptions& options,
+                  std::map<std::string, double> ratios)
+      : conv_(conv), target_(target), options_(options), ratios_(std::move(ratios)) {}
+
+  // The default is among them, whatever it was seen at.
+  std::vector<Schedule> first() {
+    std::vector<Schedule> all =
+        codegen::candidate_schedules(conv_, target_, options_.threads, candidate_options(options_));
+    all.erase(
+        std::remove_if(all.begin() + 1, all.end(), [&](const auto& s) { return is_known(s); }),
+        all.end());
+    return all;
+  }
+
+  // Half as many once more, one step away from `like`.
+  void add_like(const Schedule& like, std::vector<Schedule>& schedules) {
+    int wanted = options_.candidates / 2;
+    for (const Schedule& schedule : codegen::schedule_variations(conv_, target_, like)) {
+      if (wanted == 0) return;
+      if (std::ranges::find(schedules, schedule) != schedules.end() || is_known(schedule)) continue;
+      schedules.push_back(schedule);
+      --wanted;
+    }
+  }
+
+  int known_slower() const { return known_slower_; }
+
+ private:
+  bool is_known(const Schedule& schedule) {
+    const auto found = ratios_.find(codegen::print_schedule(schedule));
+    const bool known = found != ratios_.end() && found->second > kClearlySlower;
+    known_slower_ += known;
+    return known;
+  }
+
+  const ir::Conv& conv_;
+  const codegen::Target& target_;
+  const TuneOptions& options_;
+  const std::map<std::string, double> ratios_;
+  int known_slower_ = 0;
+};
 
 TuneResult result_of(const RaceResult& raced, const std::vector<Schedule>& candidates) {
   const auto text = [&](size_t i) { return codegen::print_schedule(candidates[i]); };
@@ -91,16 +124,18 @@ Result<TuneResult> tune(EngineState& engine, const ir::Conv& conv, const TuneOpt
   const auto journal = TuningJournal::open(file);
   if (!journal.ok()) return journal.status();
   const TuningKey key = tuning_key(conv, options.threads, engine.target);
-  std::vector<Schedule> candidates = codegen::candidate_schedules(
-      conv, engine.target, options.threads, candidate_options(options));
-  const auto known = drop_known(*journal, key, candidates);
-  if (!known.ok()) return known.status();
-
-  KernelContest contest(engine, conv, candidates, options, progress, *journal, key);
+  auto ratios = journal->ratios(key);
+  if (!ratios.ok()) return ratios.status();
+  CandidateSource source(conv, engine.target, options, std::move(*ratios));
+  std::vector<Schedule> candidates = source.first();
+  const KernelContest::AddLike add_like = [&](const Schedule& like, auto& schedules) {
+    source.add_like(like, schedules);
+  };
+  KernelContest contest(engine, conv, candidates, add_like, options, progress, *journal, key);
   const auto raced = race(contest, candidates.size(), options.seconds);
   if (!raced.ok()) return raced.status();
   TuneResult result = result_of(*raced, candidates);
-  result.known_slower = *known;
+  result.known_slower = source.known_slower();
   if (result.end == TuneEnd::kInterrupted) return result;
   if (Status status = keep(file, *journal, key, result); !status.ok()) return status;
   return result;

@@ -23,8 +23,9 @@ struct TuneOptions {
   // For timing one convolution, its compilations among them; checking the winner comes on top. A
   // few rounds are run whatever it says.
   double seconds = 5;
-  int threads = 1;           // the kernel is tuned for, and timed on
-  int candidates = 40;       // the selected schedule among them
+  int threads = 1;  // the kernel is tuned for, and timed on
+  // The selected schedule among them; up to half as many three times over around what is better.
+  int candidates = 40;
   uint64_t seed = 1;         // of those drawn at random
   std::string file = {};     // empty: the default tuning file
   bool again = false;        // also where the file has an entry

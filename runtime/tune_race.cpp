@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace convgen {
 namespace {
@@ -14,10 +15,13 @@ constexpr size_t kMostRunners = 8;    // each holds code and packed weights
 constexpr size_t kFewest = 3;         // left for the final, where there are as many
 constexpr double kScreenShare = 0.6;  // of the budget
 constexpr double kRaceShare = 0.85;   // and until then
+constexpr int kMaxSearches = 3;       // around a better one
 constexpr int kCutEvery = 4;          // rounds between two cuts
-constexpr int kMaxRounds = 32;
-constexpr int kMinFinalRounds = 6;
-constexpr int kMaxFinalRounds = 16;
+constexpr int kMinRounds = 12;
+constexpr int kMaxRounds = 64;
+constexpr int kMinFinalRounds = 8;
+constexpr int kMaxFinalRounds = 200;
+constexpr double kAtRest = 0.003;  // noise that leaves nothing to wait for
 
 // The least of all samples, and of every other one: on a machine at rest the halves agree.
 struct Samples {
@@ -48,7 +52,8 @@ class Race {
 
   Result<RaceResult> run() {
     if (Status status = contest_.prepare(0); !status.ok()) return status;
-    Status status = screen();
+    Status status = screen(1);
+    if (status.ok()) status = search();
     if (status.ok() && !result_.interrupted) status = run_rounds();
     if (status.ok() && !result_.interrupted) status = decide();
     if (!status.ok()) return status;
@@ -58,10 +63,12 @@ class Race {
  private:
   // --- Screening: one after the other, each beside the default ---
 
-  Status screen() {
-    for (size_t i = 1; i < candidates_; ++i) {
-      const bool late = contest_.seconds() > kScreenShare * seconds_;
-      if (late && result_.timed > 0) break;
+  bool is_late() { return contest_.seconds() > kScreenShare * seconds_; }
+
+  // All candidates from `first` on.
+  Status screen(size_t first) {
+    for (size_t i = first; i < candidates_; ++i) {
+      if (result_.timed > 0 && is_late()) break;
       const int done = static_cast<int>(i) - 1;
       if (!go_on({TunePhase::kScreening, done, static_cast<int>(candidates_) - 1})) break;
       if (Status status = contest_.prepare(i); !status.ok()) {
@@ -77,6 +84,18 @@ class Race {
       best_ratio_ = std::min(best_ratio_, *ratio);
       // Beside the default, not beside the best: one disturbed measurement would cost all others.
       drop_slow(kClearlySlower, 0);
+    }
+    return Status();
+  }
+
+  // Those that resemble the best so far, as long as that gets better.
+  Status search() {
+    for (int i = 0; i < kMaxSearches && !result_.interrupted && !is_late(); ++i) {
+      if (runners_.empty() || runners_.front().candidate == searched_) break;
+      if (runners_.front().ratio > 1 - kWorthChanging) break;
+      searched_ = runners_.front().candidate;
+      const size_t first = std::exchange(candidates_, contest_.add_like(searched_));
+      if (Status status = screen(first); !status.ok()) return status;
     }
     return Status();
   }
@@ -110,7 +129,7 @@ class Race {
       if (Status status = run_round(round % 2 == 1); !status.ok()) return status;
       if ((round + 1) % kCutEvery != 0) continue;
       cut((round + 1) / kCutEvery);
-      if (round + 1 >= 2 * kCutEvery && is_settled()) break;
+      if (round + 1 >= kMinRounds && is_settled()) break;
     }
     return Status();
   }
@@ -140,8 +159,7 @@ class Race {
     const Runner& first = runners_[0];
     const Runner& second = runners_[1];
     const double lead = second.ratio / first.ratio - 1;
-    return lead > kClearlySlower - 1 ||
-           lead <= std::max(first.samples.noise(), second.samples.noise());
+    return lead > kClearlySlower - 1 || lead <= noise_of(first.samples, second.samples);
   }
 
   double ratio_of(const Runner& runner) const { return runner.samples.best / default_.best; }
@@ -168,7 +186,8 @@ class Race {
     Samples theirs, ours;
     int wins = 0, round = 0;
     for (; round < kMaxFinalRounds; ++round) {
-      if (round >= kMinFinalRounds && contest_.seconds() > seconds_) break;
+      const bool late = contest_.seconds() > seconds_;
+      if (round >= kMinFinalRounds && (late || noise_of(theirs, ours) < kAtRest)) break;
       if (!go_on({TunePhase::kFinal, round, kMaxFinalRounds})) return false;
       const bool first = round % 2 == 0;
       if (Status s = first ? sample(0, theirs) : sample(runner.candidate, ours); !s.ok()) return s;
@@ -178,8 +197,11 @@ class Race {
     result_.default_us = theirs.best;
     result_.winner_us = ours.best;
     const double gain = 1 - ours.best / theirs.best;
-    const double noise = std::max(theirs.noise(), ours.noise());
-    return gain > std::max(kWorthChanging, noise) && 2 * wins > round;
+    return gain > std::max(kWorthChanging, noise_of(theirs, ours)) && 2 * wins > round;
+  }
+
+  static double noise_of(const Samples& a, const Samples& b) {
+    return std::max(a.noise(), b.noise());
   }
 
   Status keep_winner() {
@@ -226,8 +248,9 @@ class Race {
   }
 
   Contest& contest_;
-  const size_t candidates_;
+  size_t candidates_;
   const double seconds_;
+  size_t searched_ = 0;          // what was last searched around
   std::vector<Runner> runners_;  // without the default, best first
   Samples default_;
   double best_ratio_ = 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The race of a tuning run: which candidate is the fastest, in as few measurements as its lead
-// allows. Pure strategy; what a candidate is, how it is timed and what the clock says is the
-// Contest's. docs/tuning.md tells the rules.
+// allows, and where to look for a faster one. Pure strategy; what a candidate is, how it is timed
+// and what the clock says is the Contest's. docs/tuning.md tells the rules.
 #pragma once
 
 #include <cstddef>
@@ -32,6 +32,8 @@ class Contest {
   // One measurement: microseconds a run.
   virtual Result<double> sample(size_t candidate) = 0;
   virtual void drop(size_t candidate) = 0;
+  // Adds candidates that resemble a good one, behind all others; how many there are then.
+  virtual size_t add_like(size_t candidate) = 0;
   // Ok where a ready candidate computes what it should.
   virtual Status check(size_t candidate) = 0;
   // Since the race began; the budget is held against it.

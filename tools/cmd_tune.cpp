@@ -219,9 +219,7 @@ void add_tune(CLI::App& app, Outcome& outcome) {
   add_threads(*command, options->threads);
   command->add_option("--tuning-file", options->tune.file, "where winners are kept")
       ->type_name("FILE");
-  command
-      ->add_option("--candidates", options->tune.candidates,
-                   "schedules considered for each convolution")
+  command->add_option("--candidates", options->tune.candidates, "schedules to begin with")
       ->check(CLI::Range(1, 10'000))
       ->type_name("N")
       ->capture_default_str();

@@ -144,6 +144,23 @@ TEST(CandidateSchedulesList, TriesOtherAlgorithms) {
   EXPECT_TRUE(algorithms_of(few).contains(Algorithm::kDirect));
 }
 
+TEST(CandidateSchedulesList, VariationsAreOneStepAway) {
+  for (const std::string& name : testing::all_target_names()) {
+    const Target target = target_of(name);
+    const ir::Conv conv = conv_of(kLarge);
+    const Schedule from = select_schedule(conv, target).schedule;
+    const std::vector<Schedule> variations = schedule_variations(conv, target, from);
+    EXPECT_GE(variations.size(), 12u) << name;
+    for (const Schedule& schedule : variations) {
+      EXPECT_FALSE(schedule == from);
+      EXPECT_TRUE(check_schedule(schedule, conv, target).ok());
+      EXPECT_LE(schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors),
+                target.vector_registers)
+          << print_schedule(schedule);
+    }
+  }
+}
+
 TEST(CandidateSchedulesList, NothingToComputeHasOneCandidate) {
   EXPECT_EQ(candidate_schedules(conv_of("conv2d src=f32:nhwc:0x8x8x3 weights=f32:hwio:3x3x3x4"),
                                 target_of("x86-64-v3"), 1)

@@ -32,6 +32,12 @@ class FakeContest : public Contest {
   void drop(size_t candidate) override {
     EXPECT_EQ(ready.erase(candidate), 1u) << candidate << " was not ready";
   }
+  size_t add_like(size_t candidate) override {
+    asked_like.push_back(candidate);
+    const auto found = like.find(candidate);
+    if (found != like.end()) us.insert(us.end(), found->second.begin(), found->second.end());
+    return us.size();
+  }
   Status check(size_t candidate) override {
     EXPECT_TRUE(ready.contains(candidate));
     checked.push_back(candidate);
@@ -50,13 +56,14 @@ class FakeContest : public Contest {
 
   std::vector<double> us;
   std::function<double(size_t candidate, int number)> noise;
+  std::map<size_t, std::vector<double>> like;  // times of what resembles a candidate
   std::set<size_t> broken, wrong, ready;
   bool notes_fail = false;
   int stop_at = -1;
 
   std::map<size_t, int> samples;
   std::map<size_t, double> notes;
-  std::vector<size_t> checked;
+  std::vector<size_t> checked, asked_like;
   size_t most_ready = 0;
   int asked = 0;
   double clock = 0;
@@ -136,13 +143,42 @@ TEST(TuneRaceTest, HoldsFewKernelsAtOnce) {
   EXPECT_LE(contest.most_ready, 10u);
 }
 
-// The first sample of each pair of halves is disturbed, differently each time: minima see through.
+// Two samples of five are disturbed, differently each time: minima see through.
 TEST(TuneRaceTest, DisturbancesDoNotDecide) {
   FakeContest contest({100, 90, 95, 104});
   contest.noise = [](size_t candidate, int number) {
     const bool disturbed = (number * 7 + static_cast<int>(candidate) * 3) % 5 < 2;
     return disturbed ? 1.2 + 0.1 * (number % 4) : 1;
   };
+  EXPECT_EQ(raced(contest).winner, 1u);
+}
+
+TEST(TuneRaceTest, SearchesAroundTheBestAsLongAsItGetsBetter) {
+  FakeContest contest({100, 96, 90, 95});
+  contest.like = {{2, {92, 85, 99}}, {5, {86, 85}}};
+  const RaceResult result = raced(contest);
+  EXPECT_EQ(contest.asked_like, (std::vector<size_t>{2, 5})) << "nothing beats 5";
+  EXPECT_EQ(result.winner, 5u);
+  EXPECT_EQ(result.timed, 8);
+}
+
+TEST(TuneRaceTest, SearchesNowhereWhereNothingIsBetter) {
+  FakeContest contest({100, 99.5, 101});
+  raced(contest);
+  EXPECT_TRUE(contest.asked_like.empty());
+}
+
+TEST(TuneRaceTest, SearchingEnds) {
+  FakeContest contest({100, 90});
+  for (size_t i = 1; i < 50; ++i) contest.like[i] = {90 - static_cast<double>(i)};
+  raced(contest);
+  EXPECT_LE(contest.asked_like.size(), 3u);
+}
+
+// A noisy final goes on until its halves agree: a small lead is worth the wait.
+TEST(TuneRaceTest, TheFinalWaitsForQuiet) {
+  FakeContest contest({100, 97});
+  contest.noise = [](size_t, int number) { return number % 50 < 40 && number % 2 == 0 ? 1.06 : 1; };
   EXPECT_EQ(raced(contest).winner, 1u);
 }
 
