@@ -91,7 +91,7 @@ class Worker:
 
 
 class Convgen:
-    """`convgen bench` once a round: it compiles and packs before it starts its timer."""
+    """`convgen bench` once a round: it compiles and packs before it starts its timer. Untuned."""
 
     def __init__(self, name: str, engine: str, tool: pathlib.Path, threads: int):
         self.name = name
@@ -128,7 +128,10 @@ class Convgen:
         pass
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run([self._tool, *arguments], capture_output=True, text=True)
+        environment = {**os.environ, "CONVGEN_CACHE_DIR": ""}
+        done = subprocess.run(
+            [self._tool, *arguments], capture_output=True, text=True, env=environment
+        )
         if done.returncode != 0:
             raise Unsupported(done.stderr.strip().removeprefix("convgen: error: "))
         return done.stdout
