@@ -23,20 +23,24 @@ constexpr int kMinFinalRounds = 8;
 constexpr int kMaxFinalRounds = 200;
 constexpr double kAtRest = 0.003;  // noise that leaves nothing to wait for
 
-// The least of all samples, and of every other one: on a machine at rest the halves agree.
+// The least of all samples, and of two halves of them: on a machine at rest these agree. Two by
+// two, since each sample taken after another candidate's is followed by one after its own.
 struct Samples {
   double best = std::numeric_limits<double>::infinity();
   double half[2] = {best, best};
+  double last_two = 0;  // their sum
   double last = 0;
   int count = 0;
 
   void add(double us) {
+    last_two = last + us;
     last = us;
     best = std::min(best, us);
-    double& mine = half[count++ % 2];
+    double& mine = half[count++ / 2 % 2];
     mine = std::min(mine, us);
   }
-  double noise() const { return count < 2 ? 1 : std::abs(half[0] / half[1] - 1); }
+  double worse_half() const { return std::max(half[0], half[1]); }
+  double noise() const { return count < 4 ? 1 : std::abs(half[0] / half[1] - 1); }
 };
 
 struct Runner {
@@ -103,8 +107,7 @@ class Race {
   Result<double> screen_one(size_t candidate) {
     Samples theirs, ours;
     for (int round = 0; round < kScreenRounds; ++round) {
-      if (Status s = sample(0, theirs); !s.ok()) return s;
-      if (Status s = sample(candidate, ours); !s.ok()) return s;
+      if (Status s = sample_both(round, theirs, candidate, ours); !s.ok()) return s;
       if (round > 0 && ours.best > kHopeless * theirs.best) break;
     }
     return ours.best / theirs.best;
@@ -164,22 +167,27 @@ class Race {
 
   double ratio_of(const Runner& runner) const { return runner.samples.best / default_.best; }
 
-  // --- The final: the best against the default, until one is right ---
+  // --- The final: the best against the default, until one is faster and right ---
 
   Status decide() {
     std::ranges::stable_sort(runners_, {}, &Runner::ratio);
     result_.default_us = default_.best;
-    while (!runners_.empty() && !result_.interrupted) {
-      const Result<bool> beats = beats_default(runners_.front());
-      if (!beats.ok()) return beats.status();
-      if (!*beats) break;
-      const Status status = contest_.check(runners_.front().candidate);
-      if (status.ok()) return keep_winner();
-      result_.failures.emplace_back(runners_.front().candidate, status);
-      contest_.drop(runners_.front().candidate);
-      runners_.erase(runners_.begin());
+    for (size_t i = 0; i < runners_.size();) {
+      // The best of many was lucky, too: the next may be the better one.
+      if (i > 0 && runners_[i].ratio > 1 - kWorthChanging) break;
+      const Result<bool> beats = beats_default(runners_[i]);
+      if (!beats.ok() || result_.interrupted) return beats.status();
+      if (!*beats) {
+        ++i;
+        continue;
+      }
+      const Status status = contest_.check(runners_[i].candidate);
+      if (status.ok()) return keep_winner(i);
+      result_.failures.emplace_back(runners_[i].candidate, status);
+      contest_.drop(runners_[i].candidate);
+      runners_.erase(runners_.begin() + static_cast<ptrdiff_t>(i));
     }
-    return result_.interrupted ? Status() : keep_default();
+    return keep_default();
   }
 
   Result<bool> beats_default(const Runner& runner) {
@@ -189,30 +197,28 @@ class Race {
       const bool late = contest_.seconds() > seconds_;
       if (round >= kMinFinalRounds && (late || noise_of(theirs, ours) < kAtRest)) break;
       if (!go_on({TunePhase::kFinal, round, kMaxFinalRounds})) return false;
-      const bool first = round % 2 == 0;
-      if (Status s = first ? sample(0, theirs) : sample(runner.candidate, ours); !s.ok()) return s;
-      if (Status s = first ? sample(runner.candidate, ours) : sample(0, theirs); !s.ok()) return s;
-      wins += ours.last < theirs.last;
+      if (Status s = sample_both(round, theirs, runner.candidate, ours); !s.ok()) return s;
+      // Two rounds, one in each order, make a fair comparison.
+      if (round % 2 == 1) wins += ours.last_two < theirs.last_two;
     }
     result_.default_us = theirs.best;
     result_.winner_us = ours.best;
-    const double gain = 1 - ours.best / theirs.best;
-    return gain > std::max(kWorthChanging, noise_of(theirs, ours)) && 2 * wins > round;
+    return ours.worse_half() < (1 - kWorthChanging) * theirs.best && 4 * wins > round;
   }
 
   static double noise_of(const Samples& a, const Samples& b) {
     return std::max(a.noise(), b.noise());
   }
 
-  Status keep_winner() {
-    result_.winner = runners_.front().candidate;
-    // Over the winner as the rounds saw them; the default as the final did.
+  Status keep_winner(size_t i) {
+    result_.winner = runners_[i].candidate;
     result_.runner_up = 0;
     result_.runner_up_us = result_.default_us;
-    if (runners_.size() < 2) return Status();
-    const double us = result_.winner_us * runners_[1].ratio / runners_[0].ratio;
+    if (i + 1 == runners_.size()) return Status();
+    // Against the winner as the rounds saw them; the default as the final did.
+    const double us = result_.winner_us * runners_[i + 1].ratio / runners_[i].ratio;
     if (us >= result_.default_us) return Status();
-    result_.runner_up = runners_[1].candidate;
+    result_.runner_up = runners_[i + 1].candidate;
     result_.runner_up_us = us;
     return Status();
   }
@@ -239,6 +245,15 @@ class Race {
     const Result<double> us = contest_.sample(candidate);
     if (us.ok()) samples.add(*us);
     return us.status();
+  }
+
+  // The default and a candidate, now one first, now the other: who runs twice in a row finds its
+  // weights in the cache.
+  Status sample_both(int round, Samples& theirs, size_t candidate, Samples& ours) {
+    const bool default_first = round % 2 == 0;
+    const Status status = default_first ? sample(0, theirs) : sample(candidate, ours);
+    if (!status.ok()) return status;
+    return default_first ? sample(candidate, ours) : sample(0, theirs);
   }
 
   bool go_on(TuneProgress progress) {

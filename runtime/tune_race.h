@@ -57,7 +57,7 @@ struct RaceResult {
 
 // Slower than the best by more than this is out after a few rounds.
 inline constexpr double kClearlySlower = 1.05;
-// The default stays unless it is beaten by more than this.
+// The default stays unless it is beaten by more than this, in either half of the measurements.
 inline constexpr double kWorthChanging = 0.01;
 
 // Errors: the default's, and note()'s.
