@@ -11,6 +11,8 @@
 #include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
 #include "codegen/select_schedule.h"
+#include "codegen/select_winograd.h"
+#include "codegen/winograd.h"
 
 namespace convgen::codegen {
 namespace {
@@ -166,11 +168,43 @@ Variations vary_lanes(const ir::Conv& conv, const Target& target, const Schedule
   return variations;
 }
 
-// Every schedule that differs from `from` along one axis: the first of each axis, then the second
-// of each, and so on, so that a few of them go everywhere.
+// The first of each axis, then the second of each, and so on, so that a few of them go everywhere.
+Variations by_turns(const std::vector<Variations>& axes) {
+  Variations all;
+  size_t longest = 0;
+  for (const Variations& axis : axes) longest = std::max(longest, axis.size());
+  for (size_t i = 0; i < longest; ++i)
+    for (const Variations& axis : axes)
+      if (i < axis.size()) all.push_back(axis[i]);
+  return all;
+}
+
+// Tasks of winograd are runs of tiles, whole register tiles of them.
+Variations vary_winograd_tasks(const ir::Conv& conv, const Schedule& from) {
+  const WinogradShape shape = winograd_shape(conv, from);
+  const int64_t tiles = shape.tiles_per_task;
+  return vary<int64_t>(from, &Schedule::tiles_per_task,
+                       {(tiles + 1) / 2, std::min(2 * tiles, shape.tiles), 0, (tiles + 3) / 4,
+                        std::min(4 * tiles, shape.tiles)});
+}
+
+std::vector<Variations> winograd_axes(const ir::Conv& conv, const Target& target,
+                                      const Schedule& from) {
+  return {
+      vary_winograd_tasks(conv, from),
+      vary_tile(conv, target, from),
+      vary(from, &Schedule::order, {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}),
+      vary(from, &Schedule::output_tile, {4, 2}),
+      vary(from, &Schedule::prefetch, {0, 2, 4, 1, 8}),
+      vary(from, &Schedule::ic_unroll, {2, 4, 1, 8}),
+  };
+}
+
+// Every schedule that differs from `from` along one axis.
 Variations variations_of(const ir::Conv& conv, const Target& target, const Schedule& from) {
+  if (from.algorithm == Algorithm::kWinograd) return by_turns(winograd_axes(conv, target, from));
   const NestShape shape = nest_shape(conv, from);
-  const Variations axes[] = {
+  return by_turns({
       vary_order(from, shape),
       vary_tasks(from, shape),
       vary_steps(from),
@@ -182,14 +216,7 @@ Variations variations_of(const ir::Conv& conv, const Target& target, const Sched
       vary(from, &Schedule::edges, {Edges::kExact, Edges::kRanged}),
       vary(from, &Schedule::merge_rows, {true, false}),
       vary(from, &Schedule::epilogue, {Epilogue::kInline, Epilogue::kLoop}),
-  };
-  Variations all;
-  size_t longest = 0;
-  for (const Variations& axis : axes) longest = std::max(longest, axis.size());
-  for (size_t i = 0; i < longest; ++i)
-    for (const Variations& axis : axes)
-      if (i < axis.size()) all.push_back(axis[i]);
-  return all;
+  });
 }
 
 // --- Random ones ---
@@ -237,9 +264,13 @@ std::vector<Schedule> candidate_schedules(const ir::Conv& conv, const Target& ta
   CandidateList list(conv, target, selected);
   if (conv.dst_elements() == 0) return list.take();
   const auto best = static_cast<size_t>(std::max(1, options.best));
-  for (const ScoredTile& tile : rank_tiles(scored_tiles(conv, target))) {
+  std::vector<ScoredTile> tiles = scored_tiles(conv, target);
+  for (const ScoredTile& tile : scored_winograd_tiles(conv, target, threads)) tiles.push_back(tile);
+  for (const ScoredTile& tile : rank_tiles(std::move(tiles))) {
     if (list.size() >= best) break;
-    list.add(finish_schedule(conv, target, threads, tile.schedule));
+    list.add(tile.schedule.algorithm == Algorithm::kWinograd
+                 ? finish_winograd(conv, target, tile.schedule)
+                 : finish_schedule(conv, target, threads, tile.schedule));
   }
   const auto sampled = static_cast<size_t>(std::max(0, options.sampled));
   const size_t all = list.size() + sampled;

@@ -69,10 +69,6 @@ double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, con
   return static_cast<double>(shape.tasks) * (streamed / kStreamedBytes + spilled / kSpilledBytes);
 }
 
-// About 0.15 s of compile time. Outputs at a border go through the chain of post-ops one by one, so
-// a long chain is soon too much: direct holds it once or twice.
-constexpr double kComfortableOps = 8192;
-
 bool is_comfortable(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
   return check_schedule(schedule, conv, target).ok() &&
          estimate_code_size(conv, schedule).total <= kComfortableOps;
@@ -98,43 +94,6 @@ bool is_possible(const ir::Conv& conv, const Target& target) {
 bool streams_weights(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
   return 4.0 * static_cast<double>(packed_layout(conv, schedule).elements()) >
          0.5 * static_cast<double>(target.l2_bytes);
-}
-
-struct Candidate {
-  Schedule schedule;
-  double cycles = std::numeric_limits<double>::infinity();
-};
-
-// The best schedule, complete but for details.
-Candidate best_candidate(const ir::Conv& conv, const Target& target, int threads) {
-  Candidate best;
-  Schedule schedule;
-  schedule.algorithm = Algorithm::kWinograd;
-  schedule.lanes = target.max_lanes;
-  schedule.epilogue = select_epilogue(conv);
-  const auto most_vectors =
-      std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
-  for (const int output_tile : {2, 4}) {
-    schedule.output_tile = output_tile;
-    const bool fetches_ahead = streams_weights(conv, target, schedule);
-    for (int vectors = 1; vectors <= most_vectors; ++vectors)
-      for (int pixels = 1; pixels <= most_winograd_tile_pixels(target, vectors, fetches_ahead);
-           ++pixels)
-        for (const int64_t groups : {1, 2, 4, 8, 16, 32})
-          for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
-            schedule.tile_vectors = vectors;
-            schedule.tile_pixels = pixels;
-            schedule.tiles_per_task = groups * pixels;
-            schedule.order = order;
-            const WinogradShape shape = winograd_shape(conv, schedule);
-            if (shape.scratch_floats > kMaxScratchFloats) continue;
-            const auto tasks = static_cast<double>(shape.tasks);
-            const double rounds = std::ceil(tasks / threads) * threads / tasks;
-            const double cycles = rounds * predict_winograd_cycles(conv, schedule, target);
-            if (cycles < best.cycles * 0.999) best = {schedule, cycles};
-          }
-  }
-  return best;
 }
 
 }  // namespace
@@ -164,17 +123,54 @@ double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
          transform_cycles(shape, layout, schedule) + memory_cycles(shape, layout, target);
 }
 
-std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads) {
+std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target& target,
+                                              int threads) {
+  std::vector<ScoredTile> tiles;
   if (!can_run_winograd(conv) || conv.multiply_adds() < kWorthwhileMultiplyAdds ||
       !is_possible(conv, target))
-    return std::nullopt;
-  const Candidate best = best_candidate(conv, target, threads);
+    return tiles;
+  Schedule schedule;
+  schedule.algorithm = Algorithm::kWinograd;
+  schedule.lanes = target.max_lanes;
+  schedule.epilogue = select_epilogue(conv);
+  const auto most_vectors =
+      std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
+  for (const int output_tile : {2, 4}) {
+    schedule.output_tile = output_tile;
+    const bool fetches_ahead = streams_weights(conv, target, schedule);
+    for (int vectors = 1; vectors <= most_vectors; ++vectors)
+      for (int pixels = 1; pixels <= most_winograd_tile_pixels(target, vectors, fetches_ahead);
+           ++pixels)
+        for (const int64_t groups : {1, 2, 4, 8, 16, 32})
+          for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
+            schedule.tile_vectors = vectors;
+            schedule.tile_pixels = pixels;
+            schedule.tiles_per_task = groups * pixels;
+            schedule.order = order;
+            const WinogradShape shape = winograd_shape(conv, schedule);
+            if (shape.scratch_floats > kMaxScratchFloats) continue;
+            const auto tasks = static_cast<double>(shape.tasks);
+            const double rounds = std::ceil(tasks / threads) * threads / tasks;
+            tiles.push_back({schedule, rounds * predict_winograd_cycles(conv, schedule, target)});
+          }
+  }
+  return tiles;
+}
+
+Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule schedule) {
+  schedule.ic_unroll = select_ic_unroll(schedule, target, conv.ic);
+  schedule.prefetch = select_weights_prefetch(conv, target, schedule);
+  fit_epilogue(conv, schedule);
+  return schedule;
+}
+
+std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads) {
+  ScoredTile best;
+  for (const ScoredTile& tile : scored_winograd_tiles(conv, target, threads))
+    if (tile.cycles < best.cycles * 0.999) best = tile;
   if (!std::isfinite(best.cycles)) return std::nullopt;
   Selection selection;
-  selection.schedule = best.schedule;
-  selection.schedule.ic_unroll = select_ic_unroll(selection.schedule, target, conv.ic);
-  selection.schedule.prefetch = select_weights_prefetch(conv, target, selection.schedule);
-  fit_epilogue(conv, selection.schedule);
+  selection.schedule = finish_winograd(conv, target, best.schedule);
   if (!is_comfortable(conv, target, selection.schedule)) return std::nullopt;
   selection.predicted_cycles = best.cycles;
   const WinogradShape shape = winograd_shape(conv, selection.schedule);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "codegen/select_schedule.h"
 
@@ -20,6 +21,14 @@ int most_winograd_tile_pixels(const Target& target, int vectors, bool fetches_ah
 
 // Lines of the next point's weights to fetch a step, between the tiles of the one before.
 int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Schedule& schedule);
+
+// Every tile and task of winograd that the selector weighs, with the cycles of the slowest of so
+// many threads, times their number. None where the convolution has none, or too little to save.
+std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target& target,
+                                              int threads);
+
+// What is decided once those are: steps, prefetch and the form of the epilogue.
+Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule schedule);
 
 // The best winograd schedule; none where the convolution has none, or too little to save.
 std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads);

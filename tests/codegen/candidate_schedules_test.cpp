@@ -111,8 +111,9 @@ TEST(CandidateSchedulesList, AnotherSeedDrawsOthers) {
 
 // Whatever axis matters for a layer, some candidate moves along it.
 TEST(CandidateSchedulesList, VariesEveryAxis) {
+  const ir::Conv conv = conv_of(std::string(kLarge) + " accuracy=strict");
   const auto candidates =
-      candidate_schedules(conv_of(kLarge), target_of("x86-64-v4"), 1, {.best = 16, .sampled = 24});
+      candidate_schedules(conv, target_of("x86-64-v4"), 1, {.best = 16, .sampled = 24});
   const Schedule& first = candidates[0];
   const auto some = [&](auto differs) { return std::ranges::any_of(candidates, differs); };
   EXPECT_TRUE(some([&](const Schedule& s) { return s.tile_vectors != first.tile_vectors; }));
@@ -125,6 +126,24 @@ TEST(CandidateSchedulesList, VariesEveryAxis) {
   EXPECT_TRUE(some([&](const Schedule& s) { return s.rows_per_task != first.rows_per_task; }));
   EXPECT_TRUE(some([&](const Schedule& s) { return s.tiles_per_task != first.tiles_per_task; }));
   EXPECT_TRUE(some([&](const Schedule& s) { return s.lanes != first.lanes; }));
+}
+
+TEST(CandidateSchedulesList, VariesEveryAxisOfWinograd) {
+  const auto candidates =
+      candidate_schedules(conv_of(kLarge), target_of("x86-64-v4"), 1, {.best = 16, .sampled = 24});
+  const Schedule& first = candidates[0];
+  ASSERT_EQ(first.algorithm, Algorithm::kWinograd);
+  const auto some = [&](auto differs) { return std::ranges::any_of(candidates, differs); };
+  EXPECT_TRUE(some([&](const Schedule& s) { return s.algorithm == Algorithm::kDirect; }));
+  const auto some_winograd = [&](auto differs) {
+    return some([&](const Schedule& s) { return s.algorithm == first.algorithm && differs(s); });
+  };
+  EXPECT_TRUE(some_winograd([&](auto& s) { return s.tile_vectors != first.tile_vectors; }));
+  EXPECT_TRUE(some_winograd([&](auto& s) { return s.tile_pixels != first.tile_pixels; }));
+  EXPECT_TRUE(some_winograd([&](auto& s) { return s.order != first.order; }));
+  EXPECT_TRUE(some_winograd([&](auto& s) { return s.output_tile != first.output_tile; }));
+  EXPECT_TRUE(some_winograd([&](auto& s) { return s.ic_unroll != first.ic_unroll; }));
+  EXPECT_TRUE(some_winograd([&](auto& s) { return s.tiles_per_task != first.tiles_per_task; }));
 }
 
 std::set<Algorithm> algorithms_of(const std::string& text) {
