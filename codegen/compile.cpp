@@ -14,6 +14,7 @@
 #include <chrono>
 
 #include "codegen/emit_kernel.h"
+#include "codegen/filter_plan.h"
 #include "codegen/llvm_targets.h"
 #include "codegen/nest_shape.h"
 #include "codegen/winograd.h"
@@ -114,12 +115,13 @@ Result<std::string> finish(Stage stage, llvm::Module& module, const Target& targ
 
 Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
                             const Target& target, const std::string& function_name,
-                            CompileTimes* times) {
-  if (Status status = check_schedule(schedule, conv, target); !status.ok()) return status;
+                            CompileTimes* times, const ConstantWeights* constants) {
+  if (Status status = check_schedule(schedule, conv, target, constants); !status.ok())
+    return status;
   Stopwatch watch;
   llvm::LLVMContext context;
   context.setDiscardValueNames(stage == Stage::kObject);
-  auto module = emit_kernel(context, conv, schedule, target, function_name);
+  auto module = emit_kernel(context, conv, schedule, target, function_name, constants);
   CompileTimes measured;
   measured.emit_ms = watch.lap_ms();
   Result<std::string> result = finish(stage, *module, target);
@@ -136,15 +138,24 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops) {
 
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule) {
   if (schedule.algorithm == Algorithm::kWinograd) return winograd_shape(conv, schedule).tasks;
+  if (schedule.algorithm == Algorithm::kFilter)
+    return conv.n * ((conv.out.h + schedule.rows_per_task - 1) / schedule.rows_per_task);
   const int64_t tasks = nest_shape(conv, schedule).tasks();
   return schedule.unroll == Unroll::kFull ? std::min<int64_t>(tasks, 1) : tasks;
 }
 
 size_t scratch_bytes(const ir::Conv& conv, const Schedule& schedule) {
-  const double floats = schedule.algorithm == Algorithm::kWinograd
-                            ? winograd_shape(conv, schedule).scratch_floats
-                            : stage_floats(conv, schedule);
-  return static_cast<size_t>(floats) * sizeof(float);
+  const auto floats = [&]() -> double {
+    switch (schedule.algorithm) {
+      case Algorithm::kWinograd:
+        return winograd_shape(conv, schedule).scratch_floats;
+      case Algorithm::kFilter:
+        return filter_scratch(conv, *filter_geometry(conv), schedule).floats;
+      default:
+        return stage_floats(conv, schedule);
+    }
+  };
+  return static_cast<size_t>(floats()) * sizeof(float);
 }
 
 std::string llvm_version() { return LLVM_VERSION_STRING; }

@@ -32,12 +32,13 @@ struct CompileTimes {
 inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
 
 // Emits conv by schedule for target as `stage`. function_name is the one exported symbol, of type
-// KernelFunction. Same input, same bytes. Thread-safe. Errors: what check_schedule says;
-// compile_failed where LLVM refuses.
+// KernelFunction. With constants the code holds the weights, and reads none. Same input, same
+// bytes. Thread-safe. Errors: what check_schedule says; compile_failed where LLVM refuses.
 Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
                             const Target& target,
                             const std::string& function_name = kDefaultFunctionName,
-                            CompileTimes* times = nullptr);
+                            CompileTimes* times = nullptr,
+                            const ConstantWeights* constants = nullptr);
 
 // A relocatable object whose function, called as a kernel, spends each iteration of [begin, end)
 // on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.

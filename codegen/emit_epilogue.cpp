@@ -102,32 +102,38 @@ void EpilogueEmitter::emit_interleaved(const TileOutputs& outputs, const Values&
     vectors.append(
         b_.interleave(Values(acc.begin() + run * channels, acc.begin() + (run + 1) * channels)));
   const int64_t floats = outputs.pixels * channels;
-  vectors.resize((floats + lanes - 1) / lanes);
-  const auto site = [&](llvm::Value*, int64_t k) {
-    const int64_t count = std::min<int64_t>(lanes, floats - k * lanes);
-    return VectorSite{load_interleaved_operands(channels, k * lanes, static_cast<int>(count)),
-                      b_.add_index(outputs.dst, b_.index(k * lanes)), true};
-  };
-  emit_vectors(vectors, 1, static_cast<int>(vectors.size()), "vector", site);
+  OperandsList operands;
+  for (int64_t first = 0; first < floats; first += lanes)
+    operands.push_back(load_repeating(0, channels, first));
+  emit_side_by_side(vectors, floats, outputs.dst, operands);
 }
 
-// Bias and scale of floats [first, first + lanes) of a pixel and those behind it.
-EpilogueEmitter::Operands EpilogueEmitter::load_interleaved_operands(int64_t channels,
-                                                                     int64_t first, int lanes) {
+void EpilogueEmitter::emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
+                                        const OperandsList& operands) {
+  const int64_t lanes = schedule_.lanes;
+  const int64_t count = (floats + lanes - 1) / lanes;
+  const auto site = [&](llvm::Value*, int64_t k) {
+    VectorSite at{operands[k], b_.add_index(dst, b_.index(k * lanes)), true};
+    at.operands.lanes = static_cast<int>(std::min(lanes, floats - k * lanes));
+    return at;
+  };
+  emit_vectors(Values(vectors.begin(), vectors.begin() + count), 1, static_cast<int>(count),
+               "vector", site);
+}
+
+EpilogueEmitter::Operands EpilogueEmitter::load_repeating(int64_t first_channel, int64_t channels,
+                                                          int64_t first) {
   const auto spread = [&](llvm::Value* tensor, const char* name) {
     llvm::Value* vector = llvm::PoisonValue::get(b_.vector_type());
     for (int64_t c = 0; c < channels; ++c) {
-      llvm::Value* value = b_.load_splat(b_.at(tensor, c), name);
-      llvm::SmallVector<int, 16> from;
-      for (int64_t lane = 0; lane < schedule_.lanes; ++lane)
-        from.push_back(
-            static_cast<int>((first + lane) % channels == c ? schedule_.lanes + lane : lane));
-      vector = b_.CreateShuffleVector(vector, value, from);
+      llvm::Value* value = b_.load_splat(b_.at(tensor, first_channel + c), name);
+      vector =
+          b_.select_where([&](int lane) { return (first + lane) % channels == c; }, value, vector);
     }
     return vector;
   };
   Operands operands;
-  operands.lanes = lanes;
+  operands.lanes = schedule_.lanes;
   if (conv_.uses(PostOpKind::kBias)) operands.bias = spread(pointers_.bias, "bias");
   if (conv_.uses(PostOpKind::kScale)) operands.scale = spread(pointers_.scale, "scale");
   return operands;

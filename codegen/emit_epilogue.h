@@ -35,7 +35,6 @@ class EpilogueEmitter {
   // channels, where they come first) holding the chain once, in several passes where it is long.
   void emit(const TileOutputs& outputs, const Values& acc);
 
- private:
   // What the chain needs beside one vector of outputs.
   struct Operands {
     llvm::Value* bias = nullptr;
@@ -43,6 +42,16 @@ class EpilogueEmitter {
     int lanes = 0;
   };
   using OperandsList = llvm::SmallVector<Operands, 4>;
+
+  // Of floats `first` and on of a row in which `channels` channels repeat, the first of them
+  // first_channel.
+  Operands load_repeating(int64_t first_channel, int64_t channels, int64_t first);
+
+  // Vectors that lie behind each other from dst on, so many floats of them; operands by vector.
+  void emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
+                         const OperandsList& operands);
+
+ private:
   // One vector of outputs: its operands and where it lies in dst.
   struct VectorSite {
     Operands operands;
@@ -53,7 +62,6 @@ class EpilogueEmitter {
 
   void emit_channels_last(const TileOutputs& outputs, const Values& acc);
   void emit_interleaved(const TileOutputs& outputs, const Values& acc);
-  Operands load_interleaved_operands(int64_t channels, int64_t first, int lanes);
   Values rows_of_channels(const TileOutputs& outputs, const Values& acc, int runs);
   void emit_channels_first(const TileOutputs& outputs, const Values& acc);
   OperandsList load_channel_operands(const TileOutputs& outputs);

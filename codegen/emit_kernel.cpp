@@ -2,12 +2,14 @@
 #include "codegen/emit_kernel.h"
 
 #include "codegen/emit_direct.h"
+#include "codegen/emit_filter.h"
 #include "codegen/emit_grouped.h"
 #include "codegen/emit_planar.h"
 #include "codegen/emit_rotated.h"
 #include "codegen/emit_winograd.h"
 #include "codegen/kernel_abi.h"
 #include "codegen/loop_nest.h"
+#include "codegen/packed_layout.h"
 
 namespace convgen::codegen {
 namespace {
@@ -70,16 +72,32 @@ std::unique_ptr<TapEmitter> make_tap_emitter(KernelBuilder& b, const Schedule& s
     case Algorithm::kStaged:
       return std::make_unique<PlanarTapEmitter>(b, schedule, shape);
     case Algorithm::kWinograd:
+    case Algorithm::kFilter:
       break;  // no nest
   }
   return nullptr;
+}
+
+// Weights known beforehand, packed, as data of the module.
+llvm::GlobalVariable* add_packed_constants(llvm::Module& module, const ir::Conv& conv,
+                                           const Schedule& schedule,
+                                           const ConstantWeights& constants) {
+  const PackedLayout layout = packed_layout(conv, schedule);
+  std::vector<float> packed(static_cast<size_t>(layout.elements()));
+  pack_weights(conv, layout, constants.values.data(), packed.data());
+  llvm::Constant* data = llvm::ConstantDataArray::get(module.getContext(), packed);
+  auto* global = new llvm::GlobalVariable(module, data->getType(), /*isConstant=*/true,
+                                          llvm::GlobalValue::PrivateLinkage, data, "weights");
+  global->setAlignment(llvm::Align(64));
+  return global;
 }
 
 }  // namespace
 
 std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
                                           const Schedule& schedule, const Target& target,
-                                          const std::string& function_name) {
+                                          const std::string& function_name,
+                                          const ConstantWeights* constants) {
   auto module = make_module(context, target);
   KernelBuilder b(*module, target, schedule.lanes);
   llvm::Function* function = begin_function(b, *module, target, function_name, schedule.lanes * 32);
@@ -87,7 +105,15 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::
     b.CreateRetVoid();
     return module;
   }
-  const KernelPointers pointers = load_pointers(b, function->getArg(0));
+  KernelPointers pointers = load_pointers(b, function->getArg(0));
+  if (schedule.algorithm == Algorithm::kFilter) {
+    emit_filter(b, conv, schedule, *plan_filter(conv, *constants), constants->assume_finite,
+                pointers, function->getArg(1), function->getArg(2));
+    b.CreateRetVoid();
+    return module;
+  }
+  if (constants != nullptr)
+    pointers.weights = add_packed_constants(*module, conv, schedule, *constants);
   if (schedule.algorithm == Algorithm::kWinograd) {
     emit_winograd(b, conv, schedule, pointers, function->getArg(1), function->getArg(2));
     b.CreateRetVoid();

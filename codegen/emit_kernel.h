@@ -13,10 +13,12 @@
 
 namespace convgen::codegen {
 
-// The kernel of conv by schedule, which check_schedule has passed.
+// The kernel of conv by schedule, which check_schedule has passed. constants: the weights, where
+// they are known.
 std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
                                           const Schedule& schedule, const Target& target,
-                                          const std::string& function_name);
+                                          const std::string& function_name,
+                                          const ConstantWeights* constants = nullptr);
 
 // A loop of register-only FMAs: each iteration of [begin, end) does `flops` floating-point
 // operations. Measures what the target can do at best.

@@ -47,6 +47,24 @@ llvm::Value* KernelBuilder::lane_mask(int first, int last) {
   return llvm::ConstantVector::get(bits);
 }
 
+llvm::Value* KernelBuilder::constant_lanes(llvm::function_ref<float(int lane)> value) {
+  llvm::SmallVector<float, 16> values;
+  for (int lane = 0; lane < lanes_; ++lane) values.push_back(value(lane));
+  return llvm::ConstantDataVector::get(getContext(), values);
+}
+
+llvm::Value* KernelBuilder::select_where(llvm::function_ref<bool(int lane)> from_a, llvm::Value* a,
+                                         llvm::Value* b) {
+  llvm::SmallVector<llvm::Constant*, 16> bits;
+  for (int lane = 0; lane < lanes_; ++lane) bits.push_back(getInt1(from_a(lane)));
+  return CreateSelect(llvm::ConstantVector::get(bits), a, b);
+}
+
+llvm::Value* KernelBuilder::any_nan(llvm::Value* value) {
+  llvm::Value* bits = CreateBitCast(CreateFCmpUNO(value, value), getIntNTy(lanes_));
+  return CreateICmpNE(bits, llvm::ConstantInt::get(bits->getType(), 0));
+}
+
 llvm::Value* KernelBuilder::select_lanes(int first, int last, llvm::Value* a, llvm::Value* b) {
   return CreateSelect(lane_mask(first, last), a, b);
 }

@@ -51,6 +51,12 @@ class KernelBuilder : public llvm::IRBuilder<> {
                                   const llvm::Twine& name = "");
   // Lanes [first, last) of a, the others of b.
   llvm::Value* select_lanes(int first, int last, llvm::Value* a, llvm::Value* b);
+  // Constants by lane, and a where `from_a` says so of a lane, else b.
+  llvm::Value* constant_lanes(llvm::function_ref<float(int lane)> value);
+  llvm::Value* select_where(llvm::function_ref<bool(int lane)> from_a, llvm::Value* a,
+                            llvm::Value* b);
+  // True if a lane is NaN.
+  llvm::Value* any_nan(llvm::Value* value);
   // The first `count` lanes to memory; touches no byte beyond them.
   void store_lanes(llvm::Value* value, llvm::Value* address, int count);
   // The first `count` lanes `step` floats apart; one by one where that is not 1.

@@ -12,6 +12,7 @@
 #include "codegen/nest_shape.h"
 #include "codegen/packed_layout.h"
 #include "codegen/row_plan.h"
+#include "codegen/select_filter.h"
 #include "codegen/winograd.h"
 
 namespace convgen::codegen {
@@ -24,10 +25,10 @@ struct Word {
 };
 
 constexpr Word<Algorithm> kAlgorithms[] = {
-    {Algorithm::kDirect, "direct"},    {Algorithm::kDepthwise, "depthwise"},
-    {Algorithm::kGrouped, "grouped"},  {Algorithm::kRotated, "rotated"},
-    {Algorithm::kPlanar, "planar"},    {Algorithm::kStaged, "staged"},
-    {Algorithm::kWinograd, "winograd"}};
+    {Algorithm::kDirect, "direct"},     {Algorithm::kDepthwise, "depthwise"},
+    {Algorithm::kGrouped, "grouped"},   {Algorithm::kRotated, "rotated"},
+    {Algorithm::kPlanar, "planar"},     {Algorithm::kStaged, "staged"},
+    {Algorithm::kWinograd, "winograd"}, {Algorithm::kFilter, "filter"}};
 constexpr Word<LoopOrder> kOrders[] = {{LoopOrder::kOcOuter, "oc_outer"},
                                        {LoopOrder::kPixelOuter, "pixel_outer"},
                                        {LoopOrder::kOcInner, "oc_inner"}};
@@ -75,7 +76,7 @@ Status read_number(std::string_view key, std::string_view value, int64_t min, in
   return Status();
 }
 
-constexpr int kMaxTilePixels = 64;
+constexpr int kMaxTilePixels = 128;
 constexpr int kMaxVectors = 32;
 constexpr int kMaxIcUnroll = 4096;
 constexpr int64_t kMaxCount = int64_t{1} << 61;  // elements of f32 in 2^63 bytes
@@ -107,6 +108,7 @@ const std::vector<std::pair<std::string_view, Reader>>& readers() {
          if (v != "2" && v != "4") return bad_word("output_tile", v, "2 or 4");
          return read_number("output_tile", v, 2, 4, s.output_tile);
        }},
+      {"passes", [](auto v, auto& s) { return read_number("passes", v, 1, 2, s.passes); }},
       {"merge_rows",
        [](auto v, auto& s) { return read_number("merge_rows", v, 0, 1, s.merge_rows); }},
       {"prefetch", [](auto v, auto& s) { return read_number("prefetch", v, 0, 64, s.prefetch); }},
@@ -141,11 +143,11 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
 std::string print_schedule(const Schedule& s) {
   return fmt::format(
       "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} "
-      "output_tile={} merge_rows={} prefetch={} rows_per_task={} tiles_per_task={}",
+      "output_tile={} passes={} merge_rows={} prefetch={} rows_per_task={} tiles_per_task={}",
       text_of(kAlgorithms, s.algorithm), s.lanes, s.tile_pixels, s.tile_vectors, s.ic_unroll,
       text_of(kOrders, s.order), text_of(kUnrolls, s.unroll), text_of(kEdges, s.edges),
-      text_of(kEpilogues, s.epilogue), s.output_tile, static_cast<int>(s.merge_rows), s.prefetch,
-      s.rows_per_task, s.tiles_per_task);
+      text_of(kEpilogues, s.epilogue), s.output_tile, s.passes, static_cast<int>(s.merge_rows),
+      s.prefetch, s.rows_per_task, s.tiles_per_task);
 }
 
 Result<Schedule> parse_schedule(std::string_view text, const Schedule& base) {
@@ -261,11 +263,14 @@ Status check_code_size(const Schedule& s, const ir::Conv& conv) {
 
 }  // namespace
 
-Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target) {
+Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target,
+                      const ConstantWeights* constants) {
   // Plain data may hold any number; the text's reader knows every range.
   Status status = parse_schedule(print_schedule(schedule), {}).status();
   if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
+  if (schedule.algorithm == Algorithm::kFilter)
+    return status.ok() ? check_filter(schedule, conv, constants) : status;
   const bool winograd = schedule.algorithm == Algorithm::kWinograd;
   if (status.ok()) status = winograd ? check_winograd(schedule, conv) : check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "codegen/target.h"
+#include "ir/constant_weights.h"
 #include "ir/conv.h"
 #include "ir/status.h"
 
@@ -22,6 +23,7 @@ enum class Algorithm {
   kPlanar,     // lanes are pixels of a row, weights broadcast; src has its channels first
   kStaged,     // the same, on planes that each task first copies its sources to
   kWinograd,   // stride 1: fewer products, on transformed tiles
+  kFilter,     // image filters whose weights are known: constants in the code
 };
 
 // True where a vector of outputs spans groups, so that the nest sees one group with all channels.
@@ -60,15 +62,16 @@ enum class Epilogue { kInline, kLoop };
 struct Schedule {
   Algorithm algorithm = Algorithm::kDirect;
   int lanes = 4;         // floats a vector
-  int tile_pixels = 1;   // output pixels of a row computed together
+  int tile_pixels = 1;   // output pixels of a row computed together; floats, in a filter
   int tile_vectors = 1;  // vectors of output channels computed together; channels, where lanes are
-                         // pixels
+                         // pixels; rows, in a filter
   int ic_unroll = 1;     // input channels a step of the innermost loop
   LoopOrder order = LoopOrder::kOcOuter;
   Unroll unroll = Unroll::kTile;
   Edges edges = Edges::kExact;
   Epilogue epilogue = Epilogue::kInline;
   int output_tile = 4;         // winograd: outputs of a tile along an axis, 2 or 4
+  int passes = 1;              // filter: 2 where columns are summed first, then rows of the sums
   bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
   int prefetch = 0;            // lines of the next block of weights fetched a step of ic_unroll
   int64_t rows_per_task = 1;   // output rows in one task
@@ -95,6 +98,8 @@ Result<Schedule> parse_schedule(std::string_view text, const Schedule& base);
 
 // Ok where the emitters can follow schedule for conv on target; else invalid_argument naming the
 // field, its value and the rule, or resource_exhausted where the code would pass the hard limit.
-Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target);
+// constants: the weights, where they are known.
+Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target,
+                      const ConstantWeights* constants = nullptr);
 
 }  // namespace convgen::codegen

@@ -11,6 +11,7 @@
 #include "codegen/code_size.h"
 #include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
+#include "codegen/select_filter.h"
 #include "codegen/select_winograd.h"
 
 namespace convgen::codegen {
@@ -339,10 +340,14 @@ Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
 
 }  // namespace
 
-Selection select_schedule(const ir::Conv& conv, const Target& target, int threads) {
+Selection select_schedule(const ir::Conv& conv, const Target& target, int threads,
+                          const ConstantWeights* constants) {
   // What the larger error must be worth at least.
   constexpr double kWorth = 0.9;
   const Selection nest = select_nest(conv, target, threads);
+  const std::optional<Selection> filter =
+      constants == nullptr ? std::nullopt : select_filter(conv, *constants, target, threads);
+  if (filter && filter->predicted_cycles < nest.predicted_cycles) return *filter;
   const std::optional<Selection> winograd = select_winograd(conv, target, threads);
   if (winograd && winograd->predicted_cycles < kWorth * nest.predicted_cycles) return *winograd;
   return nest;

@@ -17,8 +17,10 @@ struct Selection {
 };
 
 // The schedule the cost model likes best. Total: every valid convolution gets one that passes
-// check_schedule. threads only shapes how work is cut into tasks.
-Selection select_schedule(const ir::Conv& conv, const Target& target, int threads = 1);
+// check_schedule. threads only shapes how work is cut into tasks; constants are the weights, where
+// they are known.
+Selection select_schedule(const ir::Conv& conv, const Target& target, int threads = 1,
+                          const ConstantWeights* constants = nullptr);
 
 // Chains of post-ops that are long are emitted once, in a loop over the vectors of the tile.
 Epilogue select_epilogue(const ir::Conv& conv);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 
 #include "codegen/compile.h"
 #include "codegen/packed_layout.h"
@@ -38,22 +39,35 @@ class Timer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// The tuned schedule, else the selected one, and the words given by hand over it.
-Result<Schedule> choose_schedule(const ir::Conv& conv, const EngineState& state,
-                                 const CompileOptions& options) {
+// The tuned schedule, else the selected one, and the words given by hand over it. Tuning knows no
+// constant weights.
+Result<Schedule> choose_schedule(const ir::Conv& conv, const ConstantWeights* constants,
+                                 const EngineState& state, const CompileOptions& options) {
   const codegen::Target& target = state.target;
-  auto base = state.tuning.find_schedule(conv, options.threads, target);
-  if (!base) base = codegen::select_schedule(conv, target, options.threads).schedule;
+  std::optional<Schedule> base;
+  if (constants == nullptr) base = state.tuning.find_schedule(conv, options.threads, target);
+  if (!base) base = codegen::select_schedule(conv, target, options.threads, constants).schedule;
   auto schedule = codegen::parse_schedule(options.schedule, *base);
   if (!schedule) return schedule;
-  if (Status status = codegen::check_schedule(*schedule, conv, target); !status.ok()) return status;
+  if (Status status = codegen::check_schedule(*schedule, conv, target, constants); !status.ok())
+    return status;
   return schedule;
 }
 
+// Weights by value, as bytes: a key that held only a hash of them could be met by others.
+std::string key_of(const SharedConstants& constants) {
+  if (constants == nullptr) return "";
+  const auto* bytes = reinterpret_cast<const char*>(constants->values.data());
+  return fmt::format("|constants finite={} ", static_cast<int>(constants->assume_finite)) +
+         std::string(bytes, constants->values.size() * sizeof(float));
+}
+
 // The cache's key: everything that can change the bytes.
-std::string cache_key(const ir::Conv& conv, const std::string& how, const codegen::Target& target) {
+std::string cache_key(const ir::Conv& conv, const SharedConstants& constants,
+                      const std::string& how, const codegen::Target& target) {
   return fmt::format("{}|{}|{}|llvm {}|generator {}", ir::print_conv(conv), how, target.key(),
-                     codegen::llvm_version(), codegen::kCodeGeneratorVersion);
+                     codegen::llvm_version(), codegen::kCodeGeneratorVersion) +
+         key_of(constants);
 }
 
 // The table of options.tuning_file, which must be sound, or of the default file, which need not be.
@@ -89,38 +103,48 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
 
 // Compiles conv to an object and links it. resource_exhausted from the linker means that the
 // process may not have executable memory; the generic path takes over.
-Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const Schedule& schedule) {
+Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
+                                            const Schedule& schedule) {
   const Timer total;
   auto state = make_jit_state(conv, schedule);
   state->verbose = verbose;
+  if (constants != nullptr) hold_constants(*state, constants);
   if (state->tasks == 0) return Kernel(state);
   codegen::CompileTimes times;
   auto object = codegen::compile(Stage::kObject, conv, schedule, target,
-                                 codegen::kDefaultFunctionName, &times);
+                                 codegen::kDefaultFunctionName, &times, constants.get());
   if (!object) return object.status();
   if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object);
   const Timer link;
   auto code = session->link(*object, codegen::kDefaultFunctionName);
-  if (!code) return make_generic_kernel(conv);
+  if (!code) return make_generic_kernel(conv, constants);
   state->code = std::move(*code);
   state->function = state->code->function();
   state->stats = {0, times.emit_ms, times.codegen_ms, link.ms(), total.ms(), object->size()};
   return Kernel(state);
 }
 
-Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv) {
+Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv,
+                                                const SharedConstants& constants) {
   const Timer timer;
   auto state = make_generic_state(conv);
+  if (constants != nullptr) {
+    auto packed = Kernel(state).pack(constants->values.data());
+    if (!packed) return packed.status();
+    state->packed_constants = std::move(*packed);
+    hold_constants(*state, constants);
+  }
   state->verbose = verbose;
   state->stats.total_ms = timer.ms();
   return Kernel(state);
 }
 
-Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const CompileOptions& options,
-                                        const Schedule& schedule) {
+Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConstants& constants,
+                                        const CompileOptions& options, const Schedule& schedule) {
   const Timer timer;
-  Result<Kernel> kernel = options.engine == EngineKind::kJit ? make_jit_kernel(conv, schedule)
-                                                             : make_generic_kernel(conv);
+  Result<Kernel> kernel = options.engine == EngineKind::kJit
+                              ? make_jit_kernel(conv, constants, schedule)
+                              : make_generic_kernel(conv, constants);
   const double ms = timer.ms();
   compiles += 1;
   compile_ns += static_cast<int64_t>(ms * 1e6);
@@ -157,26 +181,46 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   return Engine(state);
 }
 
-Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const CompileOptions& options) {
+Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const SharedConstants& constants,
+                                            const CompileOptions& options) {
   Schedule schedule;
   std::string how = "generic";
   if (options.engine == EngineKind::kJit) {
-    auto chosen = choose_schedule(conv, *this, options);
+    auto chosen = choose_schedule(conv, constants.get(), *this, options);
     if (!chosen) return chosen.status();
     schedule = *chosen;
     how = codegen::print_schedule(schedule);
   }
-  return kernels.get_or_make(cache_key(conv, how, target),
-                             [&] { return make_kernel(conv, options, schedule); });
+  return kernels.get_or_make(cache_key(conv, constants, how, target),
+                             [&] { return make_kernel(conv, constants, options, schedule); });
 }
 
+namespace {
+
 // Choosing a schedule takes longer than all else that a hit needs, so requests are remembered too.
-Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {
-  const std::string request =
+Result<Kernel> request(EngineState& state, const ir::Conv& conv, const SharedConstants& constants,
+                       const CompileOptions& options) {
+  const std::string key =
       fmt::format("{}|{}|{}|{}", ir::print_conv(conv), static_cast<int>(options.engine),
-                  options.threads, options.schedule);
-  return state_->requests.get_or_make(request,
-                                      [&] { return state_->compile_request(conv, options); });
+                  options.threads, options.schedule) +
+      key_of(constants);
+  return state.requests.get_or_make(
+      key, [&] { return state.compile_request(conv, constants, options); });
+}
+
+}  // namespace
+
+Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {
+  return request(*state_, conv, nullptr, options);
+}
+
+Result<Kernel> Engine::compile(const ir::Conv& conv, const ConstantWeights& constants,
+                               const CompileOptions& options) const {
+  const auto found = static_cast<int64_t>(constants.values.size());
+  if (found != conv.weights_elements())
+    return invalid_argument(fmt::format("constant weights: {} values found, the conv has {}", found,
+                                        conv.weights_elements()));
+  return request(*state_, conv, std::make_shared<const ConstantWeights>(constants), options);
 }
 
 void Engine::clear_cache() const {

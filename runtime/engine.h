@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "ir/constant_weights.h"
 #include "ir/conv.h"
 #include "ir/status.h"
 #include "runtime/kernel.h"
@@ -62,6 +63,13 @@ class Engine {
   // Kernel::engine_name() says so. Errors: invalid_argument or unsupported (schedule),
   // compile_failed, resource_exhausted.
   Result<Kernel> compile(const ir::Conv& conv, const CompileOptions& options = {}) const;
+
+  // The same for weights that are known now: the kernel holds them, so that zero taps cost nothing
+  // and nothing is packed or passed to run(). Image filters of few channels become code made of
+  // their very numbers. The values are part of the cache's key. Errors besides: invalid_argument
+  // where their number is not conv.weights_elements().
+  Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights& constants,
+                         const CompileOptions& options = {}) const;
 
   // Drops the cache's references; kernels in use stay alive through their handles.
   void clear_cache() const;

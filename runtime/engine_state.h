@@ -11,6 +11,7 @@
 #include "runtime/engine.h"
 #include "runtime/jit_session.h"
 #include "runtime/kernel_cache.h"
+#include "runtime/kernel_state.h"
 #include "runtime/tuning_file.h"
 
 namespace convgen {
@@ -18,10 +19,11 @@ namespace convgen {
 class EngineState {
  public:
   // A kernel from the cache of kernels, or compiled now.
-  Result<Kernel> compile_request(const ir::Conv& conv, const CompileOptions& options);
+  Result<Kernel> compile_request(const ir::Conv& conv, const SharedConstants& constants,
+                                 const CompileOptions& options);
   // A kernel that no cache keeps.
-  Result<Kernel> make_kernel(const ir::Conv& conv, const CompileOptions& options,
-                             const codegen::Schedule& schedule);
+  Result<Kernel> make_kernel(const ir::Conv& conv, const SharedConstants& constants,
+                             const CompileOptions& options, const codegen::Schedule& schedule);
 
   codegen::Target target;
   TuningTable tuning;
@@ -35,8 +37,9 @@ class EngineState {
   std::atomic<int64_t> compile_ns{0};
 
  private:
-  Result<Kernel> make_jit_kernel(const ir::Conv& conv, const codegen::Schedule& schedule);
-  Result<Kernel> make_generic_kernel(const ir::Conv& conv);
+  Result<Kernel> make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
+                                 const codegen::Schedule& schedule);
+  Result<Kernel> make_generic_kernel(const ir::Conv& conv, const SharedConstants& constants);
 };
 
 }  // namespace convgen

@@ -65,7 +65,9 @@ Status check_args(const KernelState& state, const RunArgs& args) {
   const ir::Conv& conv = state.conv;
   if (args.dst == nullptr) return invalid_argument("dst: null");
   if (args.src == nullptr && conv.src_elements() != 0) return invalid_argument("src: null");
-  if ((args.weights == nullptr) == (args.packed == nullptr))
+  if (state.constants != nullptr && args.weights != nullptr)
+    return invalid_argument("weights: must be null, the kernel was made for constant ones");
+  if (state.constants == nullptr && (args.weights == nullptr) == (args.packed == nullptr))
     return invalid_argument("weights: give either weights or packed weights");
   if (args.packed != nullptr && args.packed->tag() != state.packed_tag)
     return invalid_argument(fmt::format("packed: order {} found, the kernel reads {}",
@@ -97,6 +99,7 @@ const std::string& Kernel::engine_name() const { return state_->engine_name; }
 const std::string& Kernel::schedule() const { return state_->schedule; }
 const CompileStats& Kernel::compile_stats() const { return state_->stats; }
 ir::Summation Kernel::summation() const { return state_->summation; }
+const ConstantWeights* Kernel::constant_weights() const { return state_->constants.get(); }
 size_t Kernel::scratch_bytes() const { return state_->scratch_bytes; }
 int64_t Kernel::tasks() const { return state_->tasks; }
 const std::string& Kernel::packed_tag() const { return state_->packed_tag; }
@@ -115,7 +118,7 @@ Result<PackedWeights> Kernel::pack(const float* weights) const {
 Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
   if (state_->tasks == 0) return Status();
   if (Status status = check_args(*state_, args); !status.ok()) return status;
-  if (args.packed == nullptr) {
+  if (args.packed == nullptr && state_->constants == nullptr) {
     auto packed = pack(args.weights);
     if (!packed) return packed.status();
     RunArgs with_packed = args;
@@ -125,8 +128,10 @@ Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
   }
   const auto start =
       state_->verbose ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-  const codegen::KernelArgs kernel_args{args.src,     args.packed->data(), args.bias,
-                                        args.add,     args.scale,          args.dst,
+  const PackedWeights& packed =
+      state_->constants != nullptr ? state_->packed_constants : *args.packed;
+  const codegen::KernelArgs kernel_args{args.src,     packed.data(),     args.bias,
+                                        args.add,     args.scale,        args.dst,
                                         args.scratch, state_->plan.get()};
   BoundCall call{state_.get(), &kernel_args};
   if (parallel_for == nullptr || state_->tasks == 1) {
@@ -142,6 +147,13 @@ Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
         fmt::format("scratch: cannot allocate {} bytes for a thread", state_->scratch_bytes));
   if (state_->verbose) report_run(*state_, start);
   return Status();
+}
+
+void hold_constants(KernelState& state, const SharedConstants& constants) {
+  state.constants = constants;
+  state.packed_tag = "constant";
+  state.packed_elements = 0;
+  state.pack = [](const float*, float*) {};
 }
 
 std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "ir/constant_weights.h"
 #include "ir/conv.h"
 #include "ir/interpreter.h"
 #include "ir/status.h"
@@ -87,6 +88,8 @@ class Kernel {
   const CompileStats& compile_stats() const;
   // How the kernel sums, for a check against the interpreter.
   ir::Summation summation() const;
+  // The weights the kernel was made for; null where they come with each call.
+  const ConstantWeights* constant_weights() const;
   // What a call on one thread needs besides its tensors; 0 for most kernels.
   size_t scratch_bytes() const;
   // Independent pieces of work in one run: more threads than this cannot help.

@@ -36,7 +36,7 @@ KernelContest::KernelContest(EngineState& engine, const ir::Conv& conv,
       tensors_(conv, kSeed) {}
 
 Result<Kernel> KernelContest::compile(const codegen::Schedule& schedule) {
-  auto kernel = engine_.make_kernel(conv_, {.threads = options_.threads}, schedule);
+  auto kernel = engine_.make_kernel(conv_, nullptr, {.threads = options_.threads}, schedule);
   if (!kernel.ok() || kernel->engine_name() == "jit") return kernel;
   return unsupported("tuning: executable memory was refused, there is nothing to compare");
 }

@@ -8,12 +8,16 @@
 #include <string>
 
 #include "codegen/kernel_abi.h"
+#include "ir/constant_weights.h"
 #include "ir/conv.h"
 #include "runtime/generic.h"
 #include "runtime/jit_session.h"
 #include "runtime/kernel.h"
 
 namespace convgen {
+
+// Weights that a kernel was made for; null: none, they come with each call.
+using SharedConstants = std::shared_ptr<const ConstantWeights>;
 
 class KernelState {
  public:
@@ -28,6 +32,8 @@ class KernelState {
   size_t scratch_bytes = 0;  // of one thread
 
   ir::Summation summation;
+  SharedConstants constants;
+  PackedWeights packed_constants{"", 0};  // of the generic path; machine code holds its own
 
   std::string packed_tag;
   size_t packed_elements = 0;
@@ -40,5 +46,8 @@ class KernelState {
 
 // A state whose function runs the generic path.
 std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv);
+
+// The state of a kernel that holds its weights: there is nothing to pack.
+void hold_constants(KernelState& state, const SharedConstants& constants);
 
 }  // namespace convgen

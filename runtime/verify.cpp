@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -116,14 +117,28 @@ bool is_exact_on_integers(const ir::Conv& conv, const Limits& limits) {
 
 // The largest limits of a few that keep everything exact: the larger, the fewer sums cancel to 0.
 // Where none does, as in a chain with tanh, results are held against the bound anyway.
-Limits integer_limits(const ir::Conv& conv) {
+// weights: the largest of those the kernel was made for; 0 where they may be drawn.
+Limits integer_limits(const ir::Conv& conv, int weights) {
   Limits limits{.bias = 16, .add = 16, .scale = 2};
   for (const int limit : {64, 32, 16, 8, 4, 2, 1}) {
-    limits.src = limits.weights = limit;
+    limits.src = limit;
+    limits.weights = weights > 0 ? weights : limit;
     if (is_exact_on_integers(conv, limits)) return limits;
   }
-  limits.src = limits.weights = 8;
+  limits.src = 8;
+  limits.weights = weights > 0 ? weights : 8;
   return limits;
+}
+
+// The largest magnitude of weights that are all integers, small ones; nothing for others.
+std::optional<int> largest_integer(const ConstantWeights& constants) {
+  constexpr float kSmall = 1 << 16;
+  int largest = 1;
+  for (const float w : constants.values) {
+    if (!is_integer(w) || std::abs(w) > kSmall) return std::nullopt;
+    largest = std::max(largest, static_cast<int>(std::abs(w)));
+  }
+  return largest;
 }
 
 // All memory of one run, each tensor flush against a guard page. What the chain does not use has
@@ -154,9 +169,18 @@ Status draw(int64_t elements, uint64_t seed, int limit, Flush flush, GuardedBuff
   return tensor.make_read_only() ? Status() : resource_exhausted("no page may be protected");
 }
 
+// The weights a kernel was made for, read-only like those drawn.
+Status place(const ConstantWeights& constants, Flush flush, GuardedBuffer& tensor) {
+  Status status = allocate(constants.values.size() * sizeof(float), flush, tensor);
+  if (!status.ok()) return status;
+  std::copy(constants.values.begin(), constants.values.end(), tensor.floats());
+  return tensor.make_read_only() ? Status() : resource_exhausted("no page may be protected");
+}
+
 // The same seed draws the same numbers, wherever the tensors are flush.
-Status draw_inputs(const ir::Conv& conv, uint64_t seed, const Limits& limits, Flush flush,
+Status draw_inputs(const Kernel& kernel, uint64_t seed, const Limits& limits, Flush flush,
                    Tensors& tensors) {
+  const ir::Conv& conv = kernel.conv();
   struct Input {
     GuardedBuffer& tensor;
     int64_t elements;
@@ -172,7 +196,10 @@ Status draw_inputs(const ir::Conv& conv, uint64_t seed, const Limits& limits, Fl
   };
   Random seeds(seed);
   for (const Input& input : inputs) {
-    Status status = draw(input.elements, seeds.next(), input.limit, flush, input.tensor);
+    const uint64_t own_seed = seeds.next();
+    const bool is_constant = &input.tensor == &tensors.weights && kernel.constant_weights();
+    Status status = is_constant ? place(*kernel.constant_weights(), flush, input.tensor)
+                                : draw(input.elements, own_seed, input.limit, flush, input.tensor);
     if (!status.ok()) return status;
   }
   return Status();
@@ -181,7 +208,7 @@ Status draw_inputs(const ir::Conv& conv, uint64_t seed, const Limits& limits, Fl
 Status prepare(const Kernel& kernel, uint64_t seed, const Limits& limits, Flush flush,
                Tensors& tensors) {
   const ir::Conv& conv = kernel.conv();
-  Status status = draw_inputs(conv, seed, limits, flush, tensors);
+  Status status = draw_inputs(kernel, seed, limits, flush, tensors);
   if (!status.ok()) return status;
   const size_t scratch_bytes = (kernel.scratch_bytes() + 63) / 64 * 64;  // kEnd: still aligned
   status = allocate(scratch_bytes, flush, tensors.scratch);
@@ -385,8 +412,10 @@ bool wants_integers(const VerifyOptions& options) {
 
 Result<VerifyReport> verify_kernel(const Kernel& kernel, const VerifyOptions& options) {
   const ir::Conv& conv = kernel.conv();
-  const bool integers = wants_integers(options);
-  const Limits limits = integers ? integer_limits(conv) : Limits{};
+  const ConstantWeights* constants = kernel.constant_weights();
+  const std::optional<int> largest = constants == nullptr ? 0 : largest_integer(*constants);
+  const bool integers = wants_integers(options) && largest.has_value();
+  const Limits limits = integers ? integer_limits(conv, *largest) : Limits{};
   Tensors runs[2];
   for (const Flush flush : {Flush::kEnd, Flush::kBegin}) {
     Tensors& tensors = runs[flush == Flush::kEnd ? 0 : 1];

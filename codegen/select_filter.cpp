@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/select_filter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include "codegen/code_size.h"
+#include "codegen/cost_model.h"
+#include "codegen/nest_shape.h"
+
+namespace convgen::codegen {
+namespace {
+
+// Most of what is loaded begins anywhere, and lies in two lines.
+constexpr double kLoadPorts = 2 / 1.75;
+constexpr double kFmaPorts = 2;
+constexpr double kFmaLatency = 4;
+constexpr double kStoreCycles = 1.5;  // with post-ops, of a vector
+constexpr double kTileOverhead = 12;
+constexpr double kCopyCycles = 3;  // of a vector of a tile at the border
+
+// Rows of outputs that share loads. More bring little, and take registers.
+constexpr int kMaxRows = 4;
+constexpr int kMaxRuns = 8;
+
+// Vector operations of one tile with so many rows of outputs.
+struct Work {
+  double products = 0;
+  double loads = 0;
+  double probes = 0;
+  double rows = 0;  // of src
+};
+
+// `by_row`: taps of each output row are on a row of their own, as in the second of two passes.
+Work work_of(const std::vector<FilterTap>& taps, int64_t stride_h, int rows, double runs,
+             bool by_row = false) {
+  std::set<std::tuple<int64_t, int64_t, int64_t>> loads;
+  std::set<std::pair<int64_t, int64_t>> sources;
+  Work work;
+  for (int64_t r = 0; r < rows; ++r)
+    for (const FilterTap& tap : taps) {
+      const int64_t row = by_row ? r : tap.row + r * stride_h;
+      work.products += (tap.inside.empty() ? 1 : 1.5) * runs;
+      loads.insert({row, tap.plane, tap.shift});
+      sources.insert({row, tap.plane});
+    }
+  work.loads = static_cast<double>(loads.size()) * runs;
+  work.rows = static_cast<double>(sources.size());
+  return work;
+}
+
+double cycles_of(const Work& work, size_t taps, const Target& target) {
+  const double products = (work.products + work.probes) * (target.has_fma ? 1 : 2);
+  return std::max(
+      {products / kFmaPorts, work.loads / kLoadPorts, kFmaLatency * static_cast<double>(taps)});
+}
+
+bool probes_zeros(const FilterPass& pass, bool assume_finite) {
+  return pass.has_zeros() && !assume_finite;
+}
+
+// One tile of so many rows of outputs.
+double tile_cycles(const ir::Conv& conv, const FilterPlan& plan, const FilterPass& pass,
+                   bool assume_finite, const Schedule& schedule, int rows, const Target& target) {
+  const double runs = schedule.tile_pixels / schedule.lanes;
+  const double stores = rows * runs * pass.outputs * kStoreCycles;
+  if (schedule.passes == 2) {
+    const FilterFactors factors = *factor_filter(conv, plan);
+    const Work column = work_of(factors.column, conv.strides.h, rows, runs);
+    const Work row = work_of(factors.row, 1, rows, runs, true);
+    const double probes = probes_zeros(pass, assume_finite) ? column.rows * runs : 0;
+    return cycles_of(column, factors.column.size(), target) + rows * runs +
+           cycles_of(row, factors.row.size(), target) + stores + 2 * kTileOverhead + probes;
+  }
+  Work work = work_of(pass.taps, conv.strides.h, rows, runs);
+  if (probes_zeros(pass, assume_finite))
+    work.probes = work_of(pass.all_taps, conv.strides.h, rows, runs).rows * runs;
+  return cycles_of(work, pass.taps.size(), target) + stores + kTileOverhead;
+}
+
+// Longest block and all blocks, in vector operations.
+CodeSize code_size_of(const ir::Conv& conv, const FilterPlan& plan, const Schedule& schedule) {
+  CodeSize size;
+  const double runs = schedule.tile_pixels / schedule.lanes;
+  const FilterTiles tiles = filter_tiles(plan.geometry, schedule);
+  const auto border = static_cast<double>(tiles.first_inner + tiles.count - tiles.last_inner);
+  const double post = 2 + 8 * static_cast<double>(conv.post.size());
+  const FilterScratch scratch = filter_scratch(conv, plan.geometry, schedule);
+  for (const FilterPass& pass : plan.passes)
+    for (const int rows : {schedule.tile_vectors, 1}) {
+      const Work work = work_of(pass.all_taps, conv.strides.h, rows, runs);
+      const double copies = work.rows * static_cast<double>(scratch.border_pitch / schedule.lanes);
+      const double block = 1.5 * work.products + work.loads + rows * runs * pass.outputs * post;
+      size.longest_block = std::max(size.longest_block, block + 3 * copies);
+      size.total += (border + 1) * block + border * 3 * copies;
+    }
+  return size;
+}
+
+int registers_for_sums(const Target& target) { return target.vector_registers >= 32 ? 24 : 10; }
+
+// Even tasks for threads, whole blocks of rows in each.
+int64_t select_rows_per_task(const ir::Conv& conv, const Schedule& schedule, int threads) {
+  if (threads == 1) return conv.out.h;
+  const int64_t tasks = (int64_t{4} * threads + conv.n - 1) / conv.n;
+  const int64_t rows = (conv.out.h + tasks - 1) / tasks;
+  const int64_t together = schedule.tile_vectors;
+  return std::min((rows + together - 1) / together * together, conv.out.h);
+}
+
+std::string describe(const ir::Conv& conv, const FilterPlan& plan, const Schedule& schedule) {
+  size_t taps = 0, all = 0;
+  for (const FilterPass& pass : plan.passes) {
+    taps += pass.taps.size();
+    all += pass.all_taps.size();
+  }
+  std::string text = fmt::format(
+      "weights are constants: {} of {} taps left, rows of {} floats, {} rows x {} floats at a time",
+      taps, all, plan.geometry.out_floats * plan.geometry.outputs, schedule.tile_vectors,
+      schedule.tile_pixels);
+  if (schedule.passes == 2) {
+    const FilterFactors factors = *factor_filter(conv, plan);
+    text += fmt::format(", {} along columns, then {} along rows", factors.column.size(),
+                        factors.row.size());
+  }
+  return text;
+}
+
+}  // namespace
+
+double predict_filter_cycles(const ir::Conv& conv, const FilterPlan& plan, bool assume_finite,
+                             const Schedule& schedule, const Target& target) {
+  const FilterTiles tiles = filter_tiles(plan.geometry, schedule);
+  const FilterScratch scratch = filter_scratch(conv, plan.geometry, schedule);
+  const auto border = static_cast<double>(tiles.first_inner + tiles.count - tiles.last_inner);
+  const double copies = static_cast<double>(scratch.border_pitch / schedule.lanes) * kCopyCycles;
+  double cycles = 0;
+  for (const FilterPass& pass : plan.passes) {
+    const auto blocks = [&](int rows, double count) {
+      const double sources = work_of(pass.all_taps, conv.strides.h, rows, 1).rows;
+      const double tile = tile_cycles(conv, plan, pass, assume_finite, schedule, rows, target);
+      const double ends = schedule.passes == 1 ? border * sources * copies : 0;
+      return count * (static_cast<double>(tiles.count) * tile + ends);
+    };
+    const int64_t together = schedule.tile_vectors;
+    cycles += blocks(schedule.tile_vectors, static_cast<double>(conv.out.h / together)) +
+              blocks(1, static_cast<double>(conv.out.h % together));
+  }
+  const double bytes =
+      4.0 * (static_cast<double>(conv.src_elements()) / static_cast<double>(conv.n) +
+             static_cast<double>(conv.dst_elements()) / static_cast<double>(conv.n));
+  const bool fits = bytes <= 0.75 * static_cast<double>(target.l2_bytes);
+  const double memory = fits ? 0 : bytes / kMemoryBytesPerCycle;
+  // What is not the bottleneck does not hide behind it whole.
+  constexpr double kExposed = 0.1;
+  return static_cast<double>(conv.n) *
+         (std::max(cycles, memory) + kExposed * std::min(cycles, memory));
+}
+
+Status check_filter(const Schedule& s, const ir::Conv& conv, const ConstantWeights* constants) {
+  if (constants == nullptr)
+    return invalid_argument("schedule algorithm=filter: must have constant weights");
+  const auto plan = plan_filter(conv, *constants);
+  if (!plan)
+    return invalid_argument(
+        "schedule algorithm=filter: must have a 1D or 2D convolution of few channels, stride 1 "
+        "along the width, src and dst in one layout, and finite weights");
+  const FilterGeometry& g = plan->geometry;
+  const int64_t reach = g.last_shift - g.first_shift;
+  if (s.tile_pixels % s.lanes != 0 || s.tile_pixels % g.period != 0 || s.tile_pixels < reach)
+    return invalid_argument(fmt::format(
+        "schedule tile={}x{}: floats of a filter's tile must be a multiple of {} lanes and of {} "
+        "channels, and at least {}",
+        s.tile_pixels, s.tile_vectors, s.lanes, g.period, reach));
+  if (s.passes == 2 && !factor_filter(conv, *plan))
+    return invalid_argument(
+        "schedule passes=2: the filter must be one column times one row of weights");
+  if (s.unroll != Unroll::kTile)
+    return invalid_argument("schedule unroll: must be tile, which unrolls all taps of a filter");
+  if (filter_scratch(conv, g, s).floats > kMaxScratchFloats)
+    return resource_exhausted("schedule algorithm=filter: rows too long for scratch");
+  const CodeSize size = code_size_of(conv, *plan, s);
+  if (size.total <= kMaxTotalOps && size.longest_block <= kMaxBlockOps) return Status();
+  return resource_exhausted(fmt::format(
+      "schedule tile={}x{}: about {:.0f} vector operations, {:.0f} of them in one block, must be "
+      "at most {:.0f} and {:.0f}",
+      s.tile_pixels, s.tile_vectors, size.total, size.longest_block, kMaxTotalOps, kMaxBlockOps));
+}
+
+std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeights& constants,
+                                       const Target& target, int threads) {
+  const auto plan = plan_filter(conv, constants);
+  if (!plan) return std::nullopt;
+  const bool factors = factor_filter(conv, *plan).has_value();
+  std::optional<Selection> best;
+  Schedule schedule;
+  schedule.algorithm = Algorithm::kFilter;
+  schedule.lanes = target.max_lanes;
+  schedule.epilogue = select_epilogue(conv);
+  const auto step = static_cast<int>(plan->geometry.period /
+                                     std::gcd(plan->geometry.period, int64_t{schedule.lanes}));
+  for (int runs = step; runs <= std::max(kMaxRuns, step); runs += step)
+    for (int rows = 1; rows <= std::min<int64_t>(kMaxRows, conv.out.h); ++rows)
+      for (int passes = 1; passes <= (factors ? 2 : 1); ++passes) {
+        if (runs * rows * plan->geometry.outputs > registers_for_sums(target) && rows > 1) continue;
+        schedule.tile_pixels = runs * schedule.lanes;
+        schedule.tile_vectors = rows;
+        schedule.passes = passes;
+        schedule.rows_per_task = select_rows_per_task(conv, schedule, threads);
+        if (!check_filter(schedule, conv, &constants).ok()) continue;
+        const double cycles =
+            predict_filter_cycles(conv, *plan, constants.assume_finite, schedule, target);
+        if (best && cycles >= best->predicted_cycles * 0.999) continue;
+        best = Selection{schedule, cycles, describe(conv, *plan, schedule)};
+      }
+  return best;
+}
+
+}  // namespace convgen::codegen
