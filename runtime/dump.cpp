@@ -20,11 +20,14 @@ void write_file(const std::string& path, const std::string& bytes) {
 
 void dump_kernel(const std::string& directory, const ir::Conv& conv,
                  const codegen::Schedule& schedule, const codegen::Target& target,
-                 const std::string& object) {
+                 const std::string& object, const ConstantWeights* constants) {
   const std::string conv_text = ir::print_conv(conv);
   const std::string schedule_text = codegen::print_schedule(schedule);
-  const uint64_t hash =
-      llvm::xxh3_64bits(fmt::format("{}|{}|{}", conv_text, schedule_text, target.key()));
+  std::string key = fmt::format("{}|{}|{}", conv_text, schedule_text, target.key());
+  if (constants != nullptr)
+    key.append(reinterpret_cast<const char*>(constants->values.data()),
+               constants->values.size() * sizeof(float));
+  const uint64_t hash = llvm::xxh3_64bits(key);
   const std::string stem = fmt::format("{}/{:016x}", directory, hash);
   write_file(stem + ".conv", conv_text + "\n");
   write_file(stem + ".schedule", schedule_text + "\n");
@@ -32,7 +35,9 @@ void dump_kernel(const std::string& directory, const ir::Conv& conv,
   const std::pair<const char*, codegen::Stage> stages[] = {{".ll", codegen::Stage::kLlvm},
                                                            {".s", codegen::Stage::kAssembly}};
   for (const auto& [suffix, stage] : stages)
-    if (auto text = codegen::compile(stage, conv, schedule, target); text.ok())
+    if (auto text = codegen::compile(stage, conv, schedule, target, codegen::kDefaultFunctionName,
+                                     nullptr, constants);
+        text.ok())
       write_file(stem + suffix, *text);
 }
 

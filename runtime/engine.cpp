@@ -114,7 +114,7 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
   auto object = codegen::compile(Stage::kObject, conv, schedule, target,
                                  codegen::kDefaultFunctionName, &times, constants.get());
   if (!object) return object.status();
-  if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object);
+  if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object, constants.get());
   const Timer link;
   auto code = session->link(*object, codegen::kDefaultFunctionName);
   if (!code) return make_generic_kernel(conv, constants);

@@ -66,14 +66,16 @@ struct Candidate {
   TimedCall call;
 };
 
+// constants: what the kernel is made for; null: the tensors' weights come with each call.
 Result<Candidate> make_kernel_candidate(const Engine& engine, const ir::Conv& conv, EngineKind kind,
-                                        const BenchOptions& options, const BenchTensors& tensors,
-                                        ThreadPool& pool) {
-  const std::string schedule = kind == EngineKind::kJit ? options.schedule : "";
+                                        const std::string& schedule,
+                                        const ConstantWeights* constants,
+                                        const BenchTensors& tensors, ThreadPool& pool) {
   engine.clear_cache();
   const Clock::time_point start = Clock::now();
+  const CompileOptions how{.engine = kind, .schedule = schedule, .threads = pool.threads()};
   const Result<Kernel> kernel =
-      engine.compile(conv, {.engine = kind, .schedule = schedule, .threads = pool.threads()});
+      constants == nullptr ? engine.compile(conv, how) : engine.compile(conv, *constants, how);
   const double compile_ms = us_since(start) * 1e-3;
   if (!kernel.ok()) return kernel.status();
 
@@ -116,8 +118,14 @@ Result<Candidate> make_candidate(const std::string& name, const Engine& engine,
                                  const ir::Conv& conv, const BenchOptions& options,
                                  const BenchTensors& tensors, ThreadPool& pool) {
   if (name == "interpreter") return make_interpreter_candidate(conv, tensors);
-  const EngineKind kind = name == "jit" ? EngineKind::kJit : EngineKind::kGeneric;
-  return make_kernel_candidate(engine, conv, kind, options, tensors, pool);
+  if (name == "generic")
+    return make_kernel_candidate(engine, conv, EngineKind::kGeneric, "", nullptr, tensors, pool);
+  const bool constant = name == "jit" && options.constants != nullptr;
+  Result<Candidate> candidate =
+      make_kernel_candidate(engine, conv, EngineKind::kJit, name == "jit" ? options.schedule : "",
+                            constant ? options.constants : nullptr, tensors, pool);
+  if (candidate.ok() && name == "variable") candidate->result.engine = name;
+  return candidate;
 }
 
 }  // namespace

@@ -33,9 +33,11 @@ using TimedCall = std::function<Status()>;
 Result<std::vector<Timing>> time_interleaved(const std::vector<TimedCall>& calls, double seconds);
 
 struct BenchOptions {
-  std::vector<std::string> engines = {"jit", "generic"};  // or "interpreter"
+  std::vector<std::string> engines = {"jit", "generic"};  // or "interpreter",
+                                                          // "variable": jit without constants
   double seconds = 1;                                     // per convolution
   std::string schedule;                                   // words for the jit engine
+  const ConstantWeights* constants = nullptr;             // what the jit engine makes kernels for
 };
 
 struct BenchResult {

@@ -15,6 +15,7 @@
 #include "runtime/thread_pool.h"
 #include "tools/bench_runner.h"
 #include "tools/command.h"
+#include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
 #include "tools/host.h"
 
@@ -25,10 +26,13 @@ namespace {
 constexpr double kInterpreterMultiplyAdds = 5e8;
 
 constexpr std::string_view kEngines[] = {"jit", "generic", "interpreter"};
+// With --constant-weights, the jit engine's kernel that is not made for them.
+constexpr std::string_view kVariable = "variable";
 
 struct BenchCommandOptions {
   std::vector<std::string> convs;
   BenchOptions bench;
+  ConstantWeightsArgs constants;
   int threads = 0;
   bool json = false;
   bool csv = false;
@@ -119,10 +123,11 @@ void print_table(const std::vector<Row>& rows) {
 
 // --- Measuring ---
 
-Status check_engines(const std::vector<std::string>& engines) {
+Status check_engines(const std::vector<std::string>& engines, bool constant) {
   for (const std::string& engine : engines) {
     if (std::ranges::find(kEngines, engine) != std::end(kEngines)) continue;
     if (engine == "all" && engines.size() == 1) continue;
+    if (engine == kVariable && constant) continue;
     return invalid_argument(fmt::format("--engines={}: expected all, or some of {}", engine,
                                         fmt::join(kEngines, ", ")));
   }
@@ -143,7 +148,11 @@ BenchOptions options_for(const ir::Conv& conv, BenchOptions bench) {
 Status bench_one(const Engine& engine, const ir::Conv& conv, const BenchCommandOptions& options,
                  const Machine& machine, ThreadPool& pool, bool first) {
   if (Status status = check_memory(conv); !status.ok()) return status;
-  const BenchOptions bench = options_for(conv, options.bench);
+  BenchOptions bench = options_for(conv, options.bench);
+  const Result<std::optional<ConstantWeights>> constants =
+      read_constant_weights(options.constants, conv);
+  if (!constants.ok()) return constants.status();
+  if (constants->has_value()) bench.constants = &**constants;
   const Result<std::vector<BenchResult>> results = bench_conv(engine, conv, bench, pool);
   if (!results.ok()) return results.status();
   std::vector<Row> rows;
@@ -160,7 +169,9 @@ Status bench_one(const Engine& engine, const ir::Conv& conv, const BenchCommandO
 }
 
 Outcome bench(const BenchCommandOptions& options) {
-  if (Status status = check_engines(options.bench.engines); !status.ok()) return status;
+  if (Status status = check_engines(options.bench.engines, !options.constants.file.empty());
+      !status.ok())
+    return status;
   const Result<std::vector<ir::Conv>> convs = parse_conv_args(options.convs);
   if (!convs.ok()) return convs.status();
   const Result<int> threads = resolve_threads(options.threads);
@@ -193,7 +204,9 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("bench", "time engines side by side");
   command->add_option("CONV", options->convs, kConvHelp)->required();
   command
-      ->add_option("--engines", options->bench.engines, "some of jit, generic, interpreter; or all")
+      ->add_option("--engines", options->bench.engines,
+                   "some of jit, generic, interpreter; or all; with --constant-weights also "
+                   "variable, the jit's kernel for any weights")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAMES")
@@ -204,6 +217,7 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   add_seconds(*command, options->bench.seconds);
   command->add_option("--schedule", options->bench.schedule,
                       "schedule words for the jit engine that outrank the selected ones");
+  add_constant_weights(*command, options->constants);
   command->footer("example:\n  convgen bench @layers.conv --engines=jit,generic --json");
   command->callback([options, &outcome] { outcome = bench(*options); });
 }

@@ -15,6 +15,7 @@
 #include "codegen/target.h"
 #include "ir/text.h"
 #include "tools/command.h"
+#include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
 #include "tools/output_file.h"
 
@@ -28,6 +29,7 @@ struct EmitOptions {
   std::string mtriple, mcpu, mattr;
   std::string function = codegen::kDefaultFunctionName;
   std::string schedule;
+  ConstantWeightsArgs constants;
 };
 
 enum class Source { kConv, kSchedule, kCompile, kMissing };
@@ -96,11 +98,14 @@ Status check_output_choice(const EmitOptions& options,
 }
 
 Result<codegen::Schedule> make_schedule(const EmitOptions& options, const ir::Conv& conv,
-                                        const codegen::Target& target) {
-  const codegen::Schedule selected = codegen::select_schedule(conv, target).schedule;
+                                        const codegen::Target& target,
+                                        const ConstantWeights* constants) {
+  const codegen::Schedule selected =
+      codegen::select_schedule(conv, target, /*threads=*/1, constants).schedule;
   Result<codegen::Schedule> schedule = codegen::parse_schedule(options.schedule, selected);
   if (!schedule.ok()) return schedule;
-  if (Status status = codegen::check_schedule(*schedule, conv, target); !status.ok()) return status;
+  if (Status status = codegen::check_schedule(*schedule, conv, target, constants); !status.ok())
+    return status;
   return schedule;
 }
 
@@ -112,7 +117,11 @@ Result<std::vector<std::string>> make_contents(const EmitOptions& options,
   const Result<codegen::Target> target =
       codegen::make_target(options.mtriple, resolve_mcpu(options.mcpu), options.mattr);
   if (!target.ok()) return target.status();
-  const Result<codegen::Schedule> schedule = make_schedule(options, *conv, *target);
+  const Result<std::optional<ConstantWeights>> constants =
+      read_constant_weights(options.constants, *conv);
+  if (!constants.ok()) return constants.status();
+  const ConstantWeights* weights = constants->has_value() ? &**constants : nullptr;
+  const Result<codegen::Schedule> schedule = make_schedule(options, *conv, *target, weights);
   if (!schedule.ok()) return schedule.status();
 
   std::vector<std::string> contents;
@@ -123,7 +132,8 @@ Result<std::vector<std::string>> make_contents(const EmitOptions& options,
     }
     if (stage->source != Source::kCompile) continue;
     Result<std::string> bytes =
-        codegen::compile(stage->stage, *conv, *schedule, *target, options.function);
+        codegen::compile(stage->stage, *conv, *schedule, *target, options.function,
+                         /*times=*/nullptr, weights);
     if (!bytes.ok()) return bytes.status();
     contents.push_back(std::move(*bytes));
   }
@@ -184,6 +194,7 @@ void add_emit(CLI::App& app, Outcome& outcome) {
       ->capture_default_str();
   command->add_option("--schedule", options->schedule,
                       "schedule words that outrank the selected ones: 'unroll=full tile=7x2'");
+  add_constant_weights(*command, options->constants);
   command->footer(
       "example:\n  convgen emit 'conv2d src=f32:nhwc:1x56x56x64 "
       "weights=f32:hwio:3x3x64x64 pads=same' --emit=asm --mcpu=haswell");

@@ -12,6 +12,7 @@
 #include "runtime/engine.h"
 #include "runtime/thread_pool.h"
 #include "tools/command.h"
+#include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
 #include "tools/npy.h"
 
@@ -24,6 +25,7 @@ struct RunOptions {
   std::string dst;
   std::string engine = "jit";
   std::string schedule;
+  ConstantWeightsArgs constants;
   int threads = 0;
 };
 
@@ -148,8 +150,13 @@ Result<std::vector<float>> run_kernel(const ir::Conv& conv, const Inputs& inputs
   const Result<Engine> engine = Engine::create();
   if (!engine.ok()) return engine.status();
   const EngineKind kind = options.engine == "jit" ? EngineKind::kJit : EngineKind::kGeneric;
+  const CompileOptions how{.engine = kind, .schedule = options.schedule, .threads = *threads};
+  const bool constant = !options.constants.file.empty();
   const Result<Kernel> kernel =
-      engine->compile(conv, {.engine = kind, .schedule = options.schedule, .threads = *threads});
+      constant
+          ? engine->compile(
+                conv, ConstantWeights{inputs.weights.data, options.constants.assume_finite}, how)
+          : engine->compile(conv, how);
   if (!kernel.ok()) return kernel.status();
   note_fallback(kind, kernel->engine_name());
 
@@ -160,7 +167,7 @@ Result<std::vector<float>> run_kernel(const ir::Conv& conv, const Inputs& inputs
   ThreadPool pool(*threads);
   const ParallelFor parallel_for = pool.parallel_for();
   const Status status = kernel->run({.src = tensors.src,
-                                     .weights = tensors.weights,
+                                     .weights = constant ? nullptr : tensors.weights,
                                      .packed = nullptr,
                                      .bias = tensors.bias,
                                      .add = tensors.add,
@@ -172,7 +179,20 @@ Result<std::vector<float>> run_kernel(const ir::Conv& conv, const Inputs& inputs
   return dst;
 }
 
-Outcome run(const RunOptions& options) {
+// The weights come from just one of two files.
+Status check_weights_args(const RunOptions& options) {
+  const bool constant = !options.constants.file.empty();
+  if (options.constants.assume_finite && !constant)
+    return invalid_argument("--assume-finite: is given, but --constant-weights is not");
+  if (constant != options.weights.empty())
+    return invalid_argument("--weights: give either it or --constant-weights");
+  return Status();
+}
+
+Outcome run(const RunOptions& given) {
+  RunOptions options = given;
+  if (Status status = check_weights_args(options); !status.ok()) return status;
+  if (options.weights.empty()) options.weights = options.constants.file;
   if (!options.schedule.empty() && options.engine != "jit") {
     return invalid_argument("--schedule: only the jit engine takes one");
   }
@@ -208,7 +228,7 @@ void add_run(CLI::App& app, Outcome& outcome) {
   };
   command->add_option("CONV", options->conv, kConvHelp)->required();
   add_file("--src", options->src, "the input")->required();
-  add_file("--weights", options->weights, "the filter")->required();
+  add_file("--weights", options->weights, "the filter");
   add_file("--bias", options->bias, "one number per output channel");
   add_file("--add", options->add, "the residual, of dst's shape");
   add_file("--scale", options->scale, "one number per output channel");
@@ -217,6 +237,7 @@ void add_run(CLI::App& app, Outcome& outcome) {
   add_threads(*command, options->threads);
   command->add_option("--schedule", options->schedule,
                       "schedule words that outrank the selected ones");
+  add_constant_weights(*command, options->constants);
   command->footer(
       "example:\n  convgen run 'conv2d pads=same post=bias,relu' --src x.npy "
       "--weights w.npy --bias b.npy --dst y.npy");

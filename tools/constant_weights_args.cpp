@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/constant_weights_args.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "tools/command.h"
+#include "tools/npy.h"
+
+namespace convgen::tool {
+
+void add_constant_weights(CLI::App& command, ConstantWeightsArgs& args) {
+  command
+      .add_option("--constant-weights", args.file,
+                  "make the kernel for these very weights, of the conv's shape")
+      ->type_name("F.npy");
+  command.add_flag("--assume-finite", args.assume_finite,
+                   "with --constant-weights: src holds neither NaN nor Inf, so zero weights need "
+                   "no look at it");
+}
+
+Result<std::optional<ConstantWeights>> read_constant_weights(const ConstantWeightsArgs& args,
+                                                             const ir::Conv& conv) {
+  if (args.file.empty()) {
+    if (!args.assume_finite) return std::optional<ConstantWeights>();
+    return invalid_argument("--assume-finite: is given, but --constant-weights is not");
+  }
+  Result<NpyArray> array = read_npy(args.file);
+  if (!array.ok()) return array.status();
+  if (array->shape != conv.weights_dims())
+    return invalid_argument(fmt::format("constant-weights: {} holds {}, expected {}", args.file,
+                                        print_dims(array->shape), print_dims(conv.weights_dims())));
+  return std::optional(ConstantWeights{std::move(array->data), args.assume_finite});
+}
+
+}  // namespace convgen::tool
