@@ -214,7 +214,8 @@ std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeigh
         if (!check_filter(schedule, conv, &constants).ok()) continue;
         const double cycles =
             predict_filter_cycles(conv, *plan, constants.assume_finite, schedule, target);
-        if (best && cycles >= best->predicted_cycles * 0.999) continue;
+        // Longer code must be worth its compile time.
+        if (best && cycles >= best->predicted_cycles * 0.97) continue;
         best = Selection{schedule, cycles, describe(conv, *plan, schedule)};
       }
   return best;
