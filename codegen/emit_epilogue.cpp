@@ -102,18 +102,16 @@ void EpilogueEmitter::emit_interleaved(const TileOutputs& outputs, const Values&
     vectors.append(
         b_.interleave(Values(acc.begin() + run * channels, acc.begin() + (run + 1) * channels)));
   const int64_t floats = outputs.pixels * channels;
-  OperandsList operands;
-  for (int64_t first = 0; first < floats; first += lanes)
-    operands.push_back(load_repeating(0, channels, first));
+  const auto operands = [&](int64_t k) { return load_repeating(0, channels, k * lanes); };
   emit_side_by_side(vectors, floats, outputs.dst, operands);
 }
 
 void EpilogueEmitter::emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
-                                        const OperandsList& operands) {
+                                        OperandsOf operands) {
   const int64_t lanes = schedule_.lanes;
   const int64_t count = (floats + lanes - 1) / lanes;
   const auto site = [&](llvm::Value*, int64_t k) {
-    VectorSite at{operands[k], b_.add_index(dst, b_.index(k * lanes)), true};
+    VectorSite at{operands(k), b_.add_index(dst, b_.index(k * lanes)), true};
     at.operands.lanes = static_cast<int>(std::min(lanes, floats - k * lanes));
     return at;
   };

@@ -47,9 +47,11 @@ class EpilogueEmitter {
   // first_channel.
   Operands load_repeating(int64_t first_channel, int64_t channels, int64_t first);
 
-  // Vectors that lie behind each other from dst on, so many floats of them; operands by vector.
+  // Vectors that lie behind each other from dst on, so many floats of them. Asks for the operands
+  // of each as it comes to it: loaded all at once they would push sums out of their registers.
+  using OperandsOf = llvm::function_ref<Operands(int64_t vector)>;
   void emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
-                         const OperandsList& operands);
+                         OperandsOf operands);
 
  private:
   // One vector of outputs: its operands and where it lies in dst.

@@ -432,7 +432,8 @@ void FilterEmitter::emit_outputs(const Block& block, const FilterPass& pass, con
     llvm::Value* oh = b_.add_index(block.oh, b_.index(r));
     llvm::Value* dst = b_.add_index(b_.add_index(image, b_.scale_index(oh, row_floats)),
                                     b_.scale_index(column, pass.outputs));
-    epilogue_.emit_side_by_side(vectors, floats * pass.outputs, dst, operands_[number]);
+    epilogue_.emit_side_by_side(vectors, floats * pass.outputs, dst,
+                                [&](int64_t vector) { return operands_[number][vector]; });
   }
 }
 
