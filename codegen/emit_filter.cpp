@@ -84,7 +84,8 @@ class FilterEmitter {
                         const Rows& rows, int64_t tile, Probes& probes);
   Rows copy_with_borders(const Rows& rows, int64_t tile);
   void emit_in_two_passes(const Block& block, const FilterPass& pass);
-  Rows sum_columns(const Block& block);
+  Rows sum_columns(const Block& block, Values& probes);
+  void sum_rows(const Block& block, const FilterPass& pass, const Rows& sums);
 
   using Load = llvm::function_ref<llvm::Value*(int64_t plane, int64_t shift, int64_t run)>;
   Values emit_products(const Block& block, const Taps& taps, const Sources& sources,
@@ -298,8 +299,19 @@ Rows FilterEmitter::copy_with_borders(const Rows& rows, int64_t tile) {
 
 // --- Two passes ---
 
+// Sums of the first pass that are not finite may have overflowed, or hide which product was NaN:
+// their rows are computed in one pass.
 void FilterEmitter::emit_in_two_passes(const Block& block, const FilterPass& pass) {
-  const Rows sums = sum_columns(block);
+  Values probes(runs(), b_.zero());
+  const Rows sums = sum_columns(block, probes);
+  if (!factors_.sums_may_overflow) return sum_rows(block, pass, sums);
+  emit_if(
+      b_, any_nan(probes), "overflow", {},
+      [&](Values) { return emit_exactly(block, pass), Values(); },
+      [&](Values) { return sum_rows(block, pass, sums), Values(); });
+}
+
+void FilterEmitter::sum_rows(const Block& block, const FilterPass& pass, const Rows& sums) {
   const int64_t floats = schedule_.tile_pixels;
   const auto emit = [&](llvm::Value* column, int64_t count) {
     const Sources sources{sums, column, 1, floats};
@@ -312,26 +324,33 @@ void FilterEmitter::emit_in_two_passes(const Block& block, const FilterPass& pas
   if (const int64_t rest = g_.out_floats % floats; rest > 0) emit(b_.index(full * floats), rest);
 }
 
-// The sums along the columns of every row of the block, zeros left and right of them.
-Rows FilterEmitter::sum_columns(const Block& block) {
+// The sums along the columns of every row of the block, zeros left and right of them. Probes become
+// the sums of 0 x all of them, by run.
+Rows FilterEmitter::sum_columns(const Block& block, Values& probes) {
   const Rows rows = rows_of(block, factors_.column);
   const int64_t floats = schedule_.tile_pixels, lanes = schedule_.lanes;
   Rows sums;
   for (int r = 0; r < block.rows; ++r)
     sums[{r, 0}] = scratch_at(scratch_.sums + r * scratch_.sums_pitch);
-  const auto emit = [&](llvm::Value* column, int64_t count) {
+  const auto emit = [&](llvm::Value* column, int64_t count, Values probed) {
     Probes none;
     const Values acc =
         emit_products(block, factors_.column, {rows, column, conv_.strides.h, count}, none);
     for (int r = 0; r < block.rows; ++r)
-      for (int64_t run = 0; run * lanes < count; ++run)
-        b_.store_packed(acc[r * runs() + run],
-                        b_.at(sums[{r, 0}], b_.add_index(column, b_.index(run * lanes))));
+      for (int64_t run = 0; run * lanes < count; ++run) {
+        llvm::Value* sum = acc[r * runs() + run];
+        b_.store_packed(sum, b_.at(sums[{r, 0}], b_.add_index(column, b_.index(run * lanes))));
+        if (factors_.sums_may_overflow) probed[run] = b_.fma(sum, b_.zero(), probed[run]);
+      }
+    return probed;
   };
   const int64_t full = g_.in_floats / floats;
-  for_each(b_.index(0), b_.index(full), "column",
-           [&](llvm::Value* tile) { emit(b_.scale_index(tile, floats), floats); });
-  if (const int64_t rest = g_.in_floats % floats; rest > 0) emit(b_.index(full * floats), rest);
+  probes = emit_for(b_, {b_.index(0), b_.index(full)}, "column", probes,
+                    [&](llvm::Value* tile, Values probed) {
+                      return emit(b_.scale_index(tile, floats), floats, probed);
+                    });
+  if (const int64_t rest = g_.in_floats % floats; rest > 0)
+    probes = emit(b_.index(full * floats), rest, probes);
   return sums;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace convgen::codegen {
 namespace {
@@ -176,45 +177,92 @@ std::optional<FilterPlan> plan_filter(const ir::Conv& conv, const ConstantWeight
 
 namespace {
 
-// A matrix as column u times row v, scaled so that u is 1 in the row of the pivot.
+// A matrix as column u times row v.
 struct Factors {
   std::vector<float> u, v;
   // How far the products are from the weights, in roundings; infinitely, where only one of them is
   // zero.
   double roundings = 0;
+  bool sums_may_overflow = false;
 };
 
-Factors factors_at(const std::vector<double>& w, size_t columns, size_t pivot) {
+double magnitude(const std::vector<float>& values) {
+  double sum = 0;
+  for (const float x : values) sum += std::abs(static_cast<double>(x));
+  return sum;
+}
+
+double count_nonzero(const std::vector<float>& values) {
+  return static_cast<double>(
+      std::count_if(values.begin(), values.end(), [](float x) { return x != 0; }));
+}
+
+// Sums of the first pass stay finite with all src that is, rounding included, up to this sum of
+// |u|.
+constexpr double kLargestColumn = 0.999;
+
+double roundings_of(const Factors& f, const std::vector<double>& w) {
   constexpr double kRounding = 0x1p-24;
-  Factors f;
-  for (size_t i = pivot % columns; i < w.size(); i += columns)
-    f.u.push_back(static_cast<float>(w[i] / w[pivot]));
-  for (size_t j = 0; j < columns; ++j)
-    f.v.push_back(static_cast<float>(w[pivot / columns * columns + j]));
+  double roundings = 0;
   for (size_t i = 0; i < w.size(); ++i) {
     const double product =
-        static_cast<double>(f.u[i / columns]) * static_cast<double>(f.v[i % columns]);
+        static_cast<double>(f.u[i / f.v.size()]) * static_cast<double>(f.v[i % f.v.size()]);
     const double error = std::abs(product - w[i]);
-    if (error > 0) f.roundings = std::max(f.roundings, error / (kRounding * std::abs(w[i])));
+    if (error > 0) roundings = std::max(roundings, error / (kRounding * std::abs(w[i])));
   }
+  return roundings;
+}
+
+// u is the pivot's column over its weight, times 2^exponent, v the pivot's row over 2^exponent.
+Factors factors_at(const std::vector<double>& w, size_t columns, size_t pivot, int exponent) {
+  Factors f;
+  for (size_t i = pivot % columns; i < w.size(); i += columns)
+    f.u.push_back(static_cast<float>(std::ldexp(w[i] / w[pivot], exponent)));
+  for (size_t j = 0; j < columns; ++j)
+    f.v.push_back(static_cast<float>(std::ldexp(w[pivot / columns * columns + j], -exponent)));
+  f.roundings = roundings_of(f, w);
+  f.sums_may_overflow = magnitude(f.u) > kLargestColumn;
   return f;
 }
 
-// The pivot whose factors are nearest. Whole numbers must stay whole: sums of integers are exact.
-std::optional<FilterFactors> best_factors(const ir::Conv& conv, const FilterPlan& plan,
-                                          const std::vector<double>& w) {
-  const auto columns = static_cast<size_t>(conv.kernel.w);
+// The exponent at which no sum of the first pass overflows.
+int exponent_without_overflow(const Factors& f) {
+  return -static_cast<int>(std::ceil(std::log2(magnitude(f.u) / kLargestColumn)));
+}
+
+// Below the normal numbers a product is off by 2^-150 whatever its size. Those of the first pass
+// are multiplied by v, and together must stay below the (terms + 1) 2^-149 of the bound; whole
+// numbers times such a source are exact.
+bool keeps_small_sums(const Factors& f, int64_t terms) {
+  if (std::all_of(f.u.begin(), f.u.end(), [](float x) { return x == std::floor(x); })) return true;
+  return count_nonzero(f.u) * magnitude(f.v) + count_nonzero(f.v) <=
+         2 * static_cast<double>(terms + 1);
+}
+
+// The nearest factors; of equals, those whose sums cannot overflow.
+Factors best_factors(const std::vector<double>& w, size_t columns) {
   Factors best;
   best.roundings = std::numeric_limits<double>::infinity();
+  const auto rank = [](const Factors& f) { return std::pair(f.roundings, f.sums_may_overflow); };
   for (size_t pivot = 0; pivot < w.size(); ++pivot) {
     if (w[pivot] == 0) continue;
-    Factors f = factors_at(w, columns, pivot);
-    if (f.roundings < best.roundings) best = std::move(f);
+    const Factors plain = factors_at(w, columns, pivot, 0);
+    const Factors small = factors_at(w, columns, pivot, exponent_without_overflow(plain));
+    for (const Factors& f : {plain, small})
+      if (keeps_small_sums(f, static_cast<int64_t>(w.size())) && rank(f) < rank(best)) best = f;
   }
+  return best;
+}
+
+// Whole numbers must stay whole: sums of integers are exact.
+std::optional<FilterFactors> make_factors(const ir::Conv& conv, const FilterPlan& plan,
+                                          const std::vector<double>& w) {
+  const Factors best = best_factors(w, static_cast<size_t>(conv.kernel.w));
   const bool whole = std::all_of(w.begin(), w.end(), [](double x) { return x == std::floor(x); });
   if (whole && best.roundings > 0) return std::nullopt;
 
   FilterFactors factors;
+  factors.sums_may_overflow = best.sums_may_overflow;
   for (size_t i = 0; i < best.u.size(); ++i) {
     FilterTap tap;
     tap.row = static_cast<int64_t>(i) * conv.dilations.h;
@@ -247,7 +295,7 @@ std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPla
   const std::vector<FilterTap>& taps = plan.passes[0].taps;
   if (taps.empty() || !std::all_of(taps.begin(), taps.end(), is_plain)) return std::nullopt;
 
-  return best_factors(conv, plan, matrix_of(conv, plan));
+  return make_factors(conv, plan, matrix_of(conv, plan));
 }
 
 FilterTiles filter_tiles(const FilterGeometry& geometry, const Schedule& schedule) {

@@ -75,6 +75,8 @@ std::optional<FilterPlan> plan_filter(const ir::Conv& conv, const ConstantWeight
 struct FilterFactors {
   std::vector<FilterTap> column;
   std::vector<FilterTap> row;
+  // Finite sources may make a sum along the column Inf where the output is a number.
+  bool sums_may_overflow = false;
 };
 std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPlan& plan);
 

@@ -72,7 +72,8 @@ double tile_cycles(const ir::Conv& conv, const FilterPlan& plan, const FilterPas
     const FilterFactors factors = *factor_filter(conv, plan);
     const Work column = work_of(factors.column, conv.strides.h, rows, runs);
     const Work row = work_of(factors.row, 1, rows, runs, true);
-    const double probes = probes_zeros(pass, assume_finite) ? column.rows * runs : 0;
+    double probes = probes_zeros(pass, assume_finite) ? column.rows * runs : 0;
+    if (factors.sums_may_overflow) probes += rows * runs / kFmaPorts;
     return cycles_of(column, factors.column.size(), target) + rows * runs +
            cycles_of(row, factors.row.size(), target) + stores + 2 * kTileOverhead + probes;
   }
