@@ -8,6 +8,7 @@
 
 #include "codegen/compile.h"
 #include "ir/text.h"
+#include "runtime/kernel.h"
 
 namespace convgen {
 namespace {
@@ -23,11 +24,8 @@ void dump_kernel(const std::string& directory, const ir::Conv& conv,
                  const std::string& object, const ConstantWeights* constants) {
   const std::string conv_text = ir::print_conv(conv);
   const std::string schedule_text = codegen::print_schedule(schedule);
-  std::string key = fmt::format("{}|{}|{}", conv_text, schedule_text, target.key());
-  if (constants != nullptr)
-    key.append(reinterpret_cast<const char*>(constants->values.data()),
-               constants->values.size() * sizeof(float));
-  const uint64_t hash = llvm::xxh3_64bits(key);
+  const uint64_t hash = llvm::xxh3_64bits(
+      fmt::format("{}|{}|{}", print_signature(conv, constants), schedule_text, target.key()));
   const std::string stem = fmt::format("{}/{:016x}", directory, hash);
   write_file(stem + ".conv", conv_text + "\n");
   write_file(stem + ".schedule", schedule_text + "\n");

@@ -150,12 +150,13 @@ Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConsta
   compile_ns += static_cast<int64_t>(ms * 1e6);
   if (verbose)
     fmt::print(stderr, "convgen,compile,{},{:.3f},{}\n",
-               kernel.ok() ? kernel->engine_name() : "failed", ms, ir::print_conv(conv));
+               kernel.ok() ? kernel->engine_name() : "failed", ms,
+               print_signature(conv, constants.get()));
   if (kernel.ok() && verify == VerifyMode::kFirstUse) {
     auto report = verify_kernel(*kernel);
     if (!report) return report.status();
     if (!report->pass)
-      return internal_error(fmt::format("verify: {}: {}", report->failure, ir::print_conv(conv)));
+      return internal_error(fmt::format("verify: {}: {}", report->failure, kernel->signature()));
   }
   return kernel;
 }

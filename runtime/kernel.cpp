@@ -2,6 +2,7 @@
 #include "runtime/kernel.h"
 
 #include <fmt/format.h>
+#include <llvm/Support/xxhash.h>
 
 #include <atomic>
 #include <chrono>
@@ -82,10 +83,20 @@ void report_run(const KernelState& state, std::chrono::steady_clock::time_point 
   const auto elapsed = std::chrono::steady_clock::now() - start;
   fmt::print(stderr, "convgen,run,{},{:.3f},{}\n", state.engine_name,
              std::chrono::duration<double, std::milli>(elapsed).count(),
-             ir::print_conv(state.conv));
+             print_signature(state.conv, state.constants.get()));
 }
 
 }  // namespace
+
+std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants) {
+  const std::string text = ir::print_conv(conv);
+  if (constants == nullptr) return text;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(constants->values.data());
+  const uint64_t hash =
+      llvm::xxh3_64bits(llvm::ArrayRef(bytes, constants->values.size() * sizeof(float)));
+  return fmt::format("{} constants={:016x}{}", text, hash,
+                     constants->assume_finite ? " finite" : "");
+}
 
 void PackedWeights::Free::operator()(float* p) const { std::free(p); }
 
@@ -100,6 +111,9 @@ const std::string& Kernel::schedule() const { return state_->schedule; }
 const CompileStats& Kernel::compile_stats() const { return state_->stats; }
 ir::Summation Kernel::summation() const { return state_->summation; }
 const ConstantWeights* Kernel::constant_weights() const { return state_->constants.get(); }
+std::string Kernel::signature() const {
+  return print_signature(state_->conv, state_->constants.get());
+}
 size_t Kernel::scratch_bytes() const { return state_->scratch_bytes; }
 int64_t Kernel::tasks() const { return state_->tasks; }
 const std::string& Kernel::packed_tag() const { return state_->packed_tag; }

@@ -72,6 +72,11 @@ struct CompileStats {
   size_t code_bytes = 0;  // size of the relocatable object
 };
 
+// What a kernel was made for, for people and logs: the canonical text, and for constant weights
+// " constants=HASH", 16 hex digits made of their bytes, behind it " finite" where src may be taken
+// for it. No key: keys hold the values.
+std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants);
+
 class KernelState;
 
 // A cheap handle: copying shares the code, which lives until the last handle and the cache have
@@ -90,6 +95,8 @@ class Kernel {
   ir::Summation summation() const;
   // The weights the kernel was made for; null where they come with each call.
   const ConstantWeights* constant_weights() const;
+  // print_signature() of the two.
+  std::string signature() const;
   // What a call on one thread needs besides its tensors; 0 for most kernels.
   size_t scratch_bytes() const;
   // Independent pieces of work in one run: more threads than this cannot help.
