@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "codegen/compile.h"
@@ -145,14 +146,35 @@ BenchOptions options_for(const ir::Conv& conv, BenchOptions bench) {
   return bench;
 }
 
-Status bench_one(const Engine& engine, const ir::Conv& conv, const BenchCommandOptions& options,
+// A convolution, and the weights its kernel is made for.
+struct Contest {
+  ir::Conv conv;
+  std::optional<ConstantWeights> constants;
+};
+
+Status located(const ir::Conv& conv, const Status& status) {
+  return Status(status.code(), ir::print_conv(conv) + ": " + status.message());
+}
+
+Result<std::vector<Contest>> read_contests(const BenchCommandOptions& options) {
+  const Result<std::vector<ir::Conv>> convs = parse_conv_args(options.convs);
+  if (!convs.ok()) return convs.status();
+  std::vector<Contest> contests;
+  for (const ir::Conv& conv : *convs) {
+    Result<std::optional<ConstantWeights>> constants =
+        read_constant_weights(options.constants, conv);
+    if (!constants.ok()) return located(conv, constants.status());
+    contests.push_back({conv, *std::move(constants)});
+  }
+  return contests;
+}
+
+Status bench_one(const Engine& engine, const Contest& contest, const BenchCommandOptions& options,
                  const Machine& machine, ThreadPool& pool, bool first) {
+  const ir::Conv& conv = contest.conv;
   if (Status status = check_memory(conv); !status.ok()) return status;
   BenchOptions bench = options_for(conv, options.bench);
-  const Result<std::optional<ConstantWeights>> constants =
-      read_constant_weights(options.constants, conv);
-  if (!constants.ok()) return constants.status();
-  if (constants->has_value()) bench.constants = &**constants;
+  if (contest.constants) bench.constants = &*contest.constants;
   const Result<std::vector<BenchResult>> results = bench_conv(engine, conv, bench, pool);
   if (!results.ok()) return results.status();
   std::vector<Row> rows;
@@ -169,11 +191,12 @@ Status bench_one(const Engine& engine, const ir::Conv& conv, const BenchCommandO
 }
 
 Outcome bench(const BenchCommandOptions& options) {
+  if (Status status = check_constant_weights(options.constants); !status.ok()) return status;
   if (Status status = check_engines(options.bench.engines, !options.constants.file.empty());
       !status.ok())
     return status;
-  const Result<std::vector<ir::Conv>> convs = parse_conv_args(options.convs);
-  if (!convs.ok()) return convs.status();
+  const Result<std::vector<Contest>> contests = read_contests(options);
+  if (!contests.ok()) return contests.status();
   const Result<int> threads = resolve_threads(options.threads);
   if (!threads.ok()) return threads.status();
   const Result<codegen::Target> target = engine_target();
@@ -187,12 +210,11 @@ Outcome bench(const BenchCommandOptions& options) {
   ThreadPool pool(*threads);
   if (!options.json && !options.csv) print_heading(machine);
   Progress progress(is_terminal(stdout) ? "" : "bench");
-  for (size_t i = 0; i < convs->size(); ++i) {
-    progress.show(i + 1, convs->size());
-    const Status status = bench_one(*engine, (*convs)[i], options, machine, pool, i == 0);
-    if (!status.ok()) {
-      return Status(status.code(), ir::print_conv((*convs)[i]) + ": " + status.message());
-    }
+  for (size_t i = 0; i < contests->size(); ++i) {
+    progress.show(i + 1, contests->size());
+    const Contest& contest = (*contests)[i];
+    const Status status = bench_one(*engine, contest, options, machine, pool, i == 0);
+    if (!status.ok()) return located(contest.conv, status);
   }
   return kDone;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "codegen/compile.h"
@@ -18,6 +19,7 @@
 #include "runtime/tuning_file.h"
 #include "tools/bench_runner.h"
 #include "tools/command.h"
+#include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
 #include "tools/host.h"
 
@@ -32,6 +34,7 @@ struct ExplainOptions {
   std::vector<std::string> convs;
   std::string mcpu;
   std::string schedule;
+  ConstantWeightsArgs constants;
   int threads = 0;
   double seconds = 0.2;
 };
@@ -42,8 +45,11 @@ struct Plan {
   codegen::Selection selection;
   bool tuned = false;    // the tuning file has a schedule, whether it is the selected one or not
   bool by_hand = false;  // the schedule is neither the selected nor the tuned one
+  std::optional<ConstantWeights> constants;
   int64_t tasks = 0;
   size_t code_bytes = 0;
+
+  const ConstantWeights* weights() const { return constants ? &*constants : nullptr; }
 };
 
 void print_field(std::string_view name, const std::string& value) {
@@ -55,15 +61,21 @@ void print_field(std::string_view name, const std::string& value) {
 Result<Plan> make_plan(const ir::Conv& conv, const codegen::Target& target,
                        const TuningTable& tuning, const ExplainOptions& options, int threads) {
   Plan plan;
-  plan.selection = codegen::select_schedule(conv, target, threads);
-  const auto tuned = tuning.find_schedule(conv, threads, target);
+  Result<std::optional<ConstantWeights>> constants = read_constant_weights(options.constants, conv);
+  if (!constants.ok()) return constants.status();
+  plan.constants = *std::move(constants);
+  plan.selection = codegen::select_schedule(conv, target, threads, plan.weights());
+  std::optional<codegen::Schedule> tuned;
+  if (!plan.constants) tuned = tuning.find_schedule(conv, threads, target);
   plan.tuned = tuned.has_value();
   const codegen::Schedule base = tuned.value_or(plan.selection.schedule);
   Result<codegen::Schedule> schedule = codegen::parse_schedule(options.schedule, base);
   if (!schedule.ok()) return schedule.status();
-  if (Status s = codegen::check_schedule(*schedule, conv, target); !s.ok()) return s;
+  if (Status s = codegen::check_schedule(*schedule, conv, target, plan.weights()); !s.ok())
+    return s;
   const Result<std::string> object =
-      codegen::compile(codegen::Stage::kObject, conv, *schedule, target);
+      codegen::compile(codegen::Stage::kObject, conv, *schedule, target,
+                       codegen::kDefaultFunctionName, /*times=*/nullptr, plan.weights());
   if (!object.ok()) return object.status();
   plan.schedule = *schedule;
   plan.by_hand = !(*schedule == base);
@@ -132,8 +144,10 @@ Status print_times(const ir::Conv& conv, const Plan& plan, const codegen::Target
   if (!peak.ok()) return peak.status();
   if (Status status = check_memory(conv); !status.ok()) return status;
   ThreadPool pool(threads);
-  const BenchOptions bench{
-      .engines = {"jit"}, .seconds = options.seconds, .schedule = options.schedule};
+  const BenchOptions bench{.engines = {"jit"},
+                           .seconds = options.seconds,
+                           .schedule = options.schedule,
+                           .constants = plan.weights()};
   const Result<std::vector<BenchResult>> results = bench_conv(*engine, conv, bench, pool);
   if (!results.ok()) return results.status();
 
@@ -167,6 +181,7 @@ Status explain_one(const ir::Conv& conv, const codegen::Target& target, const co
 }
 
 Outcome explain(const ExplainOptions& options) {
+  if (Status status = check_constant_weights(options.constants); !status.ok()) return status;
   const Result<std::vector<ir::Conv>> convs = parse_conv_args(options.convs);
   if (!convs.ok()) return convs.status();
   const Result<int> threads = resolve_threads(options.threads);
@@ -197,6 +212,7 @@ void add_explain(CLI::App& app, Outcome& outcome) {
   command->add_option("--mcpu", options->mcpu, "cpu name; default CONVGEN_MCPU, else the host");
   command->add_option("--schedule", options->schedule,
                       "schedule words that outrank the selected ones");
+  add_constant_weights(*command, options->constants);
   add_threads(*command, options->threads);
   add_seconds(*command, options->seconds);
   command->footer(

@@ -181,12 +181,11 @@ Result<std::vector<float>> run_kernel(const ir::Conv& conv, const Inputs& inputs
 
 // The weights come from just one of two files.
 Status check_weights_args(const RunOptions& options) {
+  if (Status status = check_constant_weights(options.constants); !status.ok()) return status;
   const bool constant = !options.constants.file.empty();
-  if (options.constants.assume_finite && !constant)
-    return invalid_argument("--assume-finite: is given, but --constant-weights is not");
-  if (constant != options.weights.empty())
-    return invalid_argument("--weights: give either it or --constant-weights");
-  return Status();
+  if (constant == options.weights.empty()) return Status();
+  return invalid_argument(constant ? "--weights: are given, and --constant-weights too"
+                                   : "--weights: are missing, or --constant-weights");
 }
 
 Outcome run(const RunOptions& given) {

@@ -14,6 +14,7 @@
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
 #include "tools/command.h"
+#include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
 
 namespace convgen::tool {
@@ -29,6 +30,7 @@ struct VerifyCommandOptions {
   std::string engine = "jit";
   std::string schedule;
   std::string data = "auto";
+  ConstantWeightsArgs constants;
   int threads = 0;
 };
 
@@ -37,6 +39,7 @@ struct Check {
   ir::Conv conv;
   std::vector<VerifyData> data;
   uint64_t seed = 1;
+  const ConstantWeights* constants = nullptr;
 };
 
 struct Finding {
@@ -93,8 +96,11 @@ class Verifier {
   Result<Finding> find(const Check& check) const {
     if (Status status = check_memory(check.conv); !status.ok()) return status;
     const EngineKind kind = options_.engine == "jit" ? EngineKind::kJit : EngineKind::kGeneric;
-    const Result<Kernel> kernel = engine_.compile(
-        check.conv, {.engine = kind, .schedule = options_.schedule, .threads = pool_.threads()});
+    const CompileOptions how{
+        .engine = kind, .schedule = options_.schedule, .threads = pool_.threads()};
+    const Result<Kernel> kernel = check.constants == nullptr
+                                      ? engine_.compile(check.conv, how)
+                                      : engine_.compile(check.conv, *check.constants, how);
     if (!kernel.ok()) return kernel.status();
     note_fallback(kind, kernel->engine_name());
 
@@ -127,6 +133,9 @@ class Verifier {
     const char* data = finding.ok() ? data_name(finding->data) : options_.data.c_str();
     std::string extra = options_.engine == "jit" ? "" : " --engine=" + options_.engine;
     if (!options_.schedule.empty()) extra += fmt::format(" --schedule='{}'", options_.schedule);
+    if (check.constants != nullptr)
+      extra += fmt::format(" --constant-weights {}{}", options_.constants.file,
+                           check.constants->assume_finite ? " --assume-finite" : "");
     if (pool_.threads() > 1) extra += fmt::format(" --threads {}", pool_.threads());
     fmt::print(stderr, "  {}\n  again: convgen verify --seed {} --data={}{} '{}'\n", why,
                check.seed, data, extra, ir::print_conv(check.conv));
@@ -145,7 +154,14 @@ Status check_given(const VerifyCommandOptions& options, const std::vector<ir::Co
   const std::vector<VerifyData> data =
       data_of(options.data, {VerifyData::kIntegers, VerifyData::kReals});
   for (const ir::Conv& conv : convs) {
-    if (Status status = verifier.check({conv, data, options.seed}); !status.ok()) return status;
+    const Result<std::optional<ConstantWeights>> constants =
+        read_constant_weights(options.constants, conv);
+    if (!constants.ok())
+      return Status(constants.status().code(),
+                    ir::print_conv(conv) + ": " + constants.status().message());
+    const ConstantWeights* weights = constants->has_value() ? &**constants : nullptr;
+    if (Status status = verifier.check({conv, data, options.seed, weights}); !status.ok())
+      return status;
   }
   return Status();
 }
@@ -156,7 +172,7 @@ Status check_random(const VerifyCommandOptions& options, Verifier& verifier) {
   for (uint64_t i = 0; i < options.random; ++i) {
     const VerifyData turn = i % 2 == 0 ? VerifyData::kIntegers : VerifyData::kReals;
     const Check check{ir::random_conv(options.seed, i), data_of(options.data, {turn}),
-                      mix(options.seed, i)};
+                      mix(options.seed, i), nullptr};
     if (Status status = verifier.check(check); !status.ok()) return status;
     progress.show(i + 1, options.random);
   }
@@ -169,6 +185,10 @@ Outcome verify(const VerifyCommandOptions& options) {
   }
   if (!options.schedule.empty() && options.engine != "jit") {
     return invalid_argument("--schedule: only the jit engine takes one");
+  }
+  if (Status status = check_constant_weights(options.constants); !status.ok()) return status;
+  if (options.random > 0 && !options.constants.file.empty()) {
+    return invalid_argument("--constant-weights: fit no random convolution, leave out --random");
   }
   const Result<std::vector<ir::Conv>> convs = parse_conv_args(options.convs);
   if (!convs.ok()) return convs.status();
@@ -200,6 +220,7 @@ void add_verify(CLI::App& app, Outcome& outcome) {
   add_threads(*command, options->threads);
   command->add_option("--schedule", options->schedule,
                       "schedule words that outrank the selected ones");
+  add_constant_weights(*command, options->constants);
   command->footer(
       "example:\n  convgen verify --random 2000 --seed 7\n  convgen verify @layers.conv");
   command->callback([options, &outcome] { outcome = verify(*options); });

@@ -20,12 +20,15 @@ void add_constant_weights(CLI::App& command, ConstantWeightsArgs& args) {
                    "no look at it");
 }
 
+Status check_constant_weights(const ConstantWeightsArgs& args) {
+  if (!args.assume_finite || !args.file.empty()) return Status();
+  return invalid_argument("--assume-finite: is given, but --constant-weights is not");
+}
+
 Result<std::optional<ConstantWeights>> read_constant_weights(const ConstantWeightsArgs& args,
                                                              const ir::Conv& conv) {
-  if (args.file.empty()) {
-    if (!args.assume_finite) return std::optional<ConstantWeights>();
-    return invalid_argument("--assume-finite: is given, but --constant-weights is not");
-  }
+  if (Status status = check_constant_weights(args); !status.ok()) return status;
+  if (args.file.empty()) return std::optional<ConstantWeights>();
   Result<NpyArray> array = read_npy(args.file);
   if (!array.ok()) return array.status();
   if (array->shape != conv.weights_dims())

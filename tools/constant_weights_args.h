@@ -19,8 +19,11 @@ struct ConstantWeightsArgs {
 
 void add_constant_weights(CLI::App& command, ConstantWeightsArgs& args);
 
+// Errors: invalid_argument where --assume-finite stands alone.
+Status check_constant_weights(const ConstantWeightsArgs& args);
+
 // The file's values; nothing where none is given. Errors: what read_npy says; invalid_argument
-// where the shape is not that of the conv's weights, or --assume-finite stands alone.
+// where the shape is not that of the conv's weights, or what check_constant_weights says.
 Result<std::optional<ConstantWeights>> read_constant_weights(const ConstantWeightsArgs& args,
                                                              const ir::Conv& conv);
 
