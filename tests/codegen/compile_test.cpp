@@ -15,6 +15,7 @@
 
 #include "ir/random_conv.h"
 #include "tests/codegen/codegen_test_support.h"
+#include "tests/support/filters.h"
 
 namespace convgen::codegen {
 namespace {
@@ -105,6 +106,33 @@ TEST_P(CompileFor, LongChainsNeedNothingFromOutside) {
     const Result<std::string> object = compile_selected(Stage::kObject, text, GetParam());
     ASSERT_TRUE(object.ok()) << text << ": " << object.status().message();
     EXPECT_EQ(object_faults(*object, kDefaultFunctionName, machine_of(GetParam())), "") << text;
+  }
+}
+
+// Weights in the code, as constants of a filter and as data, need nothing from outside either.
+TEST_P(CompileFor, ConstantWeightsNeedNothingFromOutside) {
+  const Target target = target_of(GetParam());
+  for (const char* text :
+       {"conv2d src=f32:nhwc:1x14x50x3 weights=f32:hwio:3x3x3x3 pads=1x1 post=bias,add,gelu",
+        "conv2d src=f32:nchw:1x2x14x50 weights=f32:oihw:4x1x3x3 groups=2 pads=1x1 pad_value=2",
+        "conv2d src=f32:nhwc:1x14x50x1 weights=f32:hwio:5x5x1x1 pads=2x2",
+        "conv2d src=f32:nhwc:1x9x9x20 weights=f32:hwio:3x3x20x40 pads=1x1 post=bias,relu",
+        "conv2d src=f32:nhwc:1x14x14x40 weights=f32:hwio:3x3x1x40 groups=40 pads=1x1"}) {
+    const ir::Conv conv = conv_of(text);
+    for (const char* filter : {"gauss", "random", "reals"}) {
+      const ConstantWeights weights = convgen::testing::filter_named(filter, conv);
+      const Schedule schedule = select_schedule(conv, target, 1, &weights).schedule;
+      const auto emit = [&](Stage stage) {
+        Result<std::string> bytes =
+            compile(stage, conv, schedule, target, "my_kernel", nullptr, &weights);
+        EXPECT_TRUE(bytes.ok()) << text << ": " << bytes.status().message();
+        return bytes.ok() ? *bytes : "";
+      };
+      const std::string object = emit(Stage::kObject);
+      EXPECT_EQ(object_faults(object, "my_kernel", machine_of(GetParam())), "")
+          << text << " " << filter;
+      EXPECT_TRUE(object == emit(Stage::kObject));
+    }
   }
 }
 

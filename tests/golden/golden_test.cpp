@@ -47,6 +47,8 @@ const std::vector<std::string> kFacts = {"direct_tile_avx512",
                                          "ranged_edges",
                                          "epilogue_loop",
                                          "strided_pixels",
+                                         "filter_edge",
+                                         "filter_zeros",
                                          "asm_avx512",
                                          "asm_avx2",
                                          "asm_sse",
@@ -60,7 +62,8 @@ std::optional<std::string> read_file(const std::string& path) {
 }
 
 // The header of a golden file, leading lines "; key: value": conv, mcpu, stage, schedule, and
-// perhaps never, strings that must not occur, separated by " | ".
+// perhaps weights, all of them where they are constants, and never, strings that must not occur,
+// separated by " | ".
 struct Header {
   std::map<std::string, std::string> values;
   std::string text;  // the lines as they stand
@@ -69,6 +72,13 @@ struct Header {
     const auto found = values.find(key);
     if (found == values.end()) throw std::runtime_error("golden header lacks '" + key + "'");
     return found->second;
+  }
+  std::optional<ConstantWeights> weights() const {
+    if (values.count("weights") == 0) return std::nullopt;
+    std::istringstream words(at("weights"));
+    ConstantWeights weights;
+    for (float w; words >> w;) weights.values.push_back(w);
+    return weights;
   }
   std::vector<std::string> never() const {
     std::vector<std::string> strings;
@@ -98,7 +108,10 @@ std::string compile_golden(const Header& header) {
   const ir::Conv conv = testing::conv_of(header.at("conv"));
   const Target target = testing::target_of(header.at("mcpu"));
   const Schedule schedule = testing::schedule_of(header.at("schedule"));
-  Result<std::string> text = compile(stages.at(header.at("stage")), conv, schedule, target);
+  const std::optional<ConstantWeights> weights = header.weights();
+  Result<std::string> text =
+      compile(stages.at(header.at("stage")), conv, schedule, target, kDefaultFunctionName,
+              /*times=*/nullptr, weights ? &*weights : nullptr);
   if (!text.ok()) throw std::runtime_error(text.status().message());
   return *text;
 }
