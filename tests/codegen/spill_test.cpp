@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <sstream>
+#include <string>
 
 #include "codegen/code_size.h"
 #include "codegen/compile.h"
 #include "codegen/cost_model.h"
 #include "codegen/select_winograd.h"
 #include "tests/codegen/codegen_test_support.h"
+#include "tests/support/filters.h"
 
 namespace convgen::codegen {
 namespace {
@@ -448,6 +450,77 @@ TEST(SpillMeasure, SeesSumsOfWinogradThatCannotFit) {
   ASSERT_TRUE(assembly.ok()) << assembly.status().message();
   EXPECT_GT(count_winograd_spills(*assembly).products, 20);
 }
+
+// --- Filters with known weights, as they are selected ---
+
+// Spills and reloads of vectors in the loops over tiles of a row, in one pass and in the two of
+// two. What computes a row again with all taps, behind the branch for sources that are not finite,
+// may spill.
+int count_tile_spills(const std::string& assembly) {
+  std::istringstream lines(assembly);
+  bool in_tile = false, again = false;
+  int spills = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto has = [&](const char* text) { return line.find(text) != std::string::npos; };
+    if (line.starts_with(".LBB") || line.starts_with("# %bb")) {
+      if (has("%not.finite.then") || has("%overflow.then")) again = true;
+      if (has("%not.finite.else") || has("%not.finite.join") || has("%overflow.else") ||
+          has("%overflow.join") || has("%oh"))
+        again = false;
+      in_tile = !again && (has("%tile.loop") || has("%column.loop"));
+    }
+    spills += in_tile && (has("Spill") || has("Reload")) && has("mm");
+  }
+  return spills;
+}
+
+class FilterSpill : public ::testing::TestWithParam<std::string> {
+ protected:
+  void expect_no_spill(const std::string& text, const std::string& filter) {
+    const Target target = target_of(GetParam());
+    const ir::Conv conv = conv_of(text);
+    ConstantWeights weights = convgen::testing::filter_named(filter, conv);
+    for (const bool finite : {false, true}) {
+      weights.assume_finite = finite;
+      const Schedule schedule = select_schedule(conv, target, 1, &weights).schedule;
+      ASSERT_EQ(schedule.algorithm, Algorithm::kFilter);
+      const Result<std::string> assembly =
+          compile(Stage::kAssembly, conv, schedule, target, kDefaultFunctionName,
+                  /*times=*/nullptr, &weights);
+      ASSERT_TRUE(assembly.ok()) << assembly.status().message();
+      ASSERT_NE(assembly->find("%tile.loop"), std::string::npos);
+      EXPECT_EQ(count_tile_spills(*assembly), 0)
+          << filter << (finite ? " finite " : " ") << text << "\n  " << print_schedule(schedule);
+    }
+  }
+};
+
+TEST_P(FilterSpill, SelectedFiltersOfPicturesSpillNothing) {
+  for (const char* filter : {"edge", "sharpen", "gauss", "sobel"})
+    for (const int channels : {1, 3, 4})
+      for (const bool grouped : {true, false})
+        for (const char* post : {"", " post=relu,min:255"}) {
+          const int kernel = filter == std::string("gauss") ? 5 : 3;
+          expect_no_spill(
+              fmt::format("conv2d src=f32:nhwc:1x1080x1920x{0} weights=f32:hwio:{1}x{1}x{2}x{0} "
+                          "groups={3} pads=same{4}",
+                          channels, kernel, grouped ? 1 : channels, grouped ? channels : 1, post),
+              filter);
+        }
+}
+
+// Two outputs side by side for each float of src.
+TEST_P(FilterSpill, PairsOfFiltersSpillNothing) {
+  for (const int channels : {1, 3})
+    expect_no_spill(
+        fmt::format("conv2d src=f32:nhwc:1x1080x1920x{0} weights=f32:hwio:3x3x1x{1} groups={0} "
+                    "pads=same",
+                    channels, 2 * channels),
+        "sobel");
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiles, FilterSpill, ::testing::Values("x86-64-v3", "x86-64-v4"),
+                         [](const auto& test) { return testing::test_name_of(test.param); });
 
 }  // namespace
 }  // namespace convgen::codegen
