@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -196,12 +197,31 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
   return Status();
 }
 
+// How far the sources or outputs of a winograd tile may lie apart, in floats: addresses of tiles,
+// and what is computed on the way to them, fit int64.
+constexpr double kMaxTileReach = 0x1p60;
+
+double winograd_tile_reach(const ir::Conv& conv) {
+  constexpr double kPoints = 6;
+  const auto reach = [&](int64_t channels, int64_t columns) {
+    return static_cast<double>(channels) *
+           (static_cast<double>(columns + 1) * static_cast<double>(conv.dilations.h) +
+            static_cast<double>(conv.dilations.w));
+  };
+  return kPoints * std::max(reach(conv.ic, conv.in.w), reach(conv.oc, conv.out.w));
+}
+
 Status check_winograd(const Schedule& s, const ir::Conv& conv) {
   if (!can_run_winograd(conv))
     return bad_word("algorithm", "winograd",
                     "a filter of 3 or 5 taps along height, width or both, stride 1, one group, src "
                     "with its channels last, and accuracy=normal");
   if (s.unroll != Unroll::kTile) return bad_word("unroll", text_of(kUnrolls, s.unroll), "tile");
+  if (const double reach = winograd_tile_reach(conv); reach > kMaxTileReach)
+    return resource_exhausted(
+        fmt::format("schedule winograd: the sources of a tile would lie {:.3g} floats apart, must "
+                    "be at most {:.3g}",
+                    reach, kMaxTileReach));
   const double floats = winograd_shape(conv, s).scratch_floats;
   if (floats <= kMaxScratchFloats) return Status();
   return resource_exhausted(

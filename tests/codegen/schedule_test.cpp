@@ -336,10 +336,14 @@ TEST(CheckSchedule, RulesOfWinograd) {
       {"winograd epilogue=inline", long_chain.c_str(), "x86-64-v3", kExhausted,
        "vector operations"},
       {"winograd epilogue=loop", long_chain.c_str(), "x86-64-v3", kExhausted, "vector operations"},
-      // 2^50 outputs, padded to 16 and transformed.
+      {"winograd",
+       "conv1d src=f32:nwc:1x100x8 weights=f32:wio:3x8x8 pads=1152921504606846976 "
+       "dilations=1152921504606846976",
+       "x86-64-v3", kExhausted, "the sources of a tile would lie 5.53e+19 floats apart"},
+      // 4 x 10^16 outputs, padded to 16 and transformed.
       {"winograd lanes=16 tile=1x1 order=oc_outer",
-       "conv2d src=f32:nhwc:1x1x1x1 weights=f32:hwio:3x3x1x200000000000000000 pads=1x1",
-       "x86-64-v4", kExhausted, "lanes=16: packed weights would take"},
+       "conv2d src=f32:nhwc:1x1x1x1 weights=f32:hwio:3x3x1x40000000000000000 pads=1x1", "x86-64-v4",
+       kExhausted, "lanes=16: packed weights would take"},
   };
   for (const Broken& broken : cases) {
     const Status status = check_schedule(schedule_of(broken.schedule), conv_of(broken.conv),
