@@ -139,7 +139,7 @@ TEST(SelectWinograd, ThreadsGetTasks) {
       }
 }
 
-// Outputs at a border go through the chain one by one: a long one is direct's.
+// The chain is there three times: a very long one is direct's.
 TEST(SelectWinograd, LongChainsAreLeftToDirect) {
   const std::string layer = "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=1x1";
   std::string chain = " post=gelu";
