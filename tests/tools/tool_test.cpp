@@ -653,6 +653,7 @@ TEST_F(ToolTest, TuneEndsOnInterruptAndIsResumed) {
   EXPECT_EQ(rest.exit, 0) << rest.err;
   EXPECT_FALSE(fs::exists(work_ / "t.journal"));
   EXPECT_EQ(lines_of(read_file(work_ / "t")).size(), 3u);
+}
 
 // --- --constant-weights ---
 
