@@ -268,7 +268,7 @@ TEST(CheckSchedule, NumbersOutOfRangeAreRefused) {
 TEST(ScheduleText, StagedComesBack) {
   const std::string text =
       "staged lanes=8 tile=32x3 ic_unroll=1 order=pixel_outer unroll=taps edges=ranged "
-      "epilogue=loop output_tile=2 merge_rows=0 prefetch=0 rows_per_task=16 tiles_per_task=2";
+      "epilogue=loop output_tile=2 passes=1 merge_rows=0 prefetch=0 rows_per_task=16 tiles_per_task=2";
   const Schedule schedule = schedule_of(text);
   EXPECT_EQ(schedule.algorithm, Algorithm::kStaged);
   EXPECT_EQ(schedule.oc_block(), 3);            // V are channels
