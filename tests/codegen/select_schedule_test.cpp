@@ -118,7 +118,7 @@ std::vector<std::string> extreme_convs() {
       "conv1d src=f32:nwc:768614336404564000x1x1 weights=f32:wio:3x1x2 pads=1",
       "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:5x5x64x64 dilations=" + big + "x" + big +
           " pads=" + "2199023255552x2199023255552",
-      "conv1d src=f32:nwc:1x100x1000 weights=f32:wio:3x1000x1000 pads=1152921504606846976 "
+      "conv1d src=f32:nwc:1x100000x4 weights=f32:wio:3x4x4 pads=1152921504606846976 "
       "dilations=1152921504606846976",
       "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 post=" + long_chain("relu", 1000),
       "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 post=" + long_chain("gelu", 100),
