@@ -381,8 +381,9 @@ TEST(KernelScratchTest, NoMemoryForTransformedTilesIsAnError) {
   ASSERT_TRUE(packed.ok());
   call.args.weights = nullptr;
   call.args.packed = &*packed;
-  EXPECT_EXIT(run_without_memory(kernel, call), ::testing::ExitedWithCode(0),
-              fmt::format("scratch: cannot allocate {} bytes for a thread", kernel.scratch_bytes()));
+  EXPECT_EXIT(
+      run_without_memory(kernel, call), ::testing::ExitedWithCode(0),
+      fmt::format("scratch: cannot allocate {} bytes for a thread", kernel.scratch_bytes()));
 }
 
 }  // namespace
