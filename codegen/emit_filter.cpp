@@ -55,7 +55,10 @@ class FilterEmitter {
         scratch_(filter_scratch(conv, plan.geometry, schedule)),
         tiles_(filter_tiles(plan.geometry, schedule)),
         epilogue_(b, conv, schedule, {}, pointers) {
-    if (schedule.passes == 2) factors_ = *factor_filter(conv, plan);
+    if (schedule.passes == 2) {
+      factors_ = *factor_filter(conv, plan);
+      factors_.row = merge_twins(conv, factors_.row);
+    }
   }
 
   void emit(llvm::Value* begin, llvm::Value* end);
@@ -169,7 +172,8 @@ void FilterEmitter::emit_task(llvm::Value* task) {
 // are computed, or, where dst may hold what `add` reads, must be known before.
 void FilterEmitter::emit_block(const Block& block, const FilterPass& pass) {
   const auto quickly = [&](bool with_probe) {
-    if (schedule_.passes == 1) return emit_rows(block, pass, pass.taps, with_probe);
+    if (schedule_.passes == 1)
+      return emit_rows(block, pass, merge_twins(conv_, pass.taps), with_probe);
     emit_in_two_passes(block, pass);
     return Values();
   };
@@ -380,7 +384,9 @@ Values FilterEmitter::emit_products(const Block& block, const Taps& taps, const 
       if (distance < 0 || distance % sources.stride_h != 0 || r >= block.rows) continue;
       for (int64_t run = 0; run * lanes < sources.floats; ++run) {
         llvm::Value*& sum = acc[(r * g_.outputs + tap.output) * runs() + run];
-        sum = add_product(tap, run, load(tap.plane, tap.shift, run), sum);
+        llvm::Value* x = load(tap.plane, tap.shift, run);
+        for (const int64_t shift : tap.twins) x = b_.CreateFAdd(x, load(tap.plane, shift, run));
+        sum = add_product(tap, run, x, sum);
       }
     }
     if (probes.taps != nullptr) probe_row(block, sources, row, probes, load);

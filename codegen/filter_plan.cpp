@@ -298,6 +298,27 @@ std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPla
   return make_factors(conv, plan, matrix_of(conv, plan));
 }
 
+std::vector<FilterTap> merge_twins(const ir::Conv& conv, const std::vector<FilterTap>& taps) {
+  if (conv.accuracy == ir::Accuracy::kStrict) return taps;
+  const auto are_twins = [](const FilterTap& a, const FilterTap& b) {
+    return a.output == b.output && a.plane == b.plane && a.row == b.row && a.weights == b.weights &&
+           b.inside.empty();
+  };
+  std::vector<FilterTap> merged;
+  for (const FilterTap& tap : taps) {
+    const bool product =
+        tap.weights.size() == 1 && tap.inside.empty() && std::abs(tap.weights[0]) > 1;
+    const auto twin = std::find_if(merged.begin(), merged.end(), [&](const FilterTap& other) {
+      return product && are_twins(tap, other);
+    });
+    if (twin == merged.end())
+      merged.push_back(tap);
+    else
+      twin->twins.push_back(tap.shift);
+  }
+  return merged;
+}
+
 FilterTiles filter_tiles(const FilterGeometry& geometry, const Schedule& schedule) {
   const int64_t floats = schedule.tile_pixels;
   FilterTiles tiles;

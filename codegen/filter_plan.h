@@ -27,6 +27,7 @@ struct FilterTap {
   int64_t shift = 0;           // from the output's float to the source's, in floats of the row
   std::vector<float> weights;  // one, or one for each phase of the period
   std::vector<bool> inside;    // phases that have this tap; empty: all
+  std::vector<int64_t> twins;  // shifts of more sources, added to this one before the product
 
   float weight(int64_t phase) const {
     return weights[weights.size() == 1 ? 0 : static_cast<size_t>(phase)];
@@ -79,6 +80,11 @@ struct FilterFactors {
   bool sums_may_overflow = false;
 };
 std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPlan& plan);
+
+// Taps of a row with the same weight as one, where adding their sources first cannot overflow
+// unless the sum of products may: weights of magnitude 1 and more. Those of 1 and -1 are no
+// products anyway. Not under accuracy=strict, which has its own order of summation.
+std::vector<FilterTap> merge_twins(const ir::Conv& conv, const std::vector<FilterTap>& taps);
 
 // Where a task keeps rows: a row of pad_value, the sources of a tile at the border with what lies
 // outside, and, of two passes, the sums of the first. In floats from the start of scratch.

@@ -256,6 +256,29 @@ float slope(int64_t kh, int64_t kw) {
   return kSmooth[kh] * static_cast<float>(kw - 1);
 }
 
+// Shifts of each tap, and how many are added to it.
+std::vector<std::string> merged(const std::string& more, const std::vector<float>& values) {
+  const ir::Conv conv =
+      conv_of("conv2d src=f32:nhwc:1x9x9x1 weights=f32:hwio:3x3x1x1 pads=1x1" + more);
+  const FilterPlan plan = plan_of(conv, {values});
+  std::vector<std::string> texts;
+  for (const FilterTap& tap : merge_twins(conv, plan.passes[0].taps))
+    texts.push_back(fmt::format("{}*[{}]{}", tap.weights[0], tap.row, tap.shift) +
+                    (tap.twins.empty() ? "" : fmt::format("+{}", fmt::join(tap.twins, "+"))));
+  return texts;
+}
+
+TEST(MergeTwins, EqualWeightsOfARowAreOneProduct) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(merged("", {2, 4, 2, 3, 3, 3, 2, 0, 0}),
+              ElementsAre("2*[0]-1+1", "4*[0]0", "3*[1]-1+0+1", "2*[2]-1"))
+      << "rows stay apart";
+  EXPECT_THAT(merged("", {-5, 5, -5, 0, 0, 0, 0, 0, 0}), ElementsAre("-5*[0]-1+1", "5*[0]0"));
+  EXPECT_THAT(merged("", {1, -1, 1, 0.5, 0.5, 0.5, -1, -1, -1}).size(), 9u)
+      << "no product, or a sum that may overflow where no product does";
+  EXPECT_THAT(merged(" accuracy=strict", {2, 4, 2, 0, 0, 0, 0, 0, 0}).size(), 3u);
+}
+
 TEST(FactorFilter, GaussBoxAndSobelAreExact) {
   expect_exact(
       k5x5, [](int64_t h, int64_t w) { return binomial(h, w) / 256; }, 5, 5);
