@@ -22,17 +22,22 @@ constexpr double kWorthwhileMultiplyAdds = 4e6;
 
 // Fitted, by least squares of relative errors, on 1,960 runs: 70 to 110 schedules each of 24 layers
 // from 7x7x512 to 224x224x64, 3x3, 1x3, 3x1 and 5x5. The logarithms of the errors spread by 0.16.
-constexpr double kProductShare = 0.98;  // of what the arithmetic of a direct tile alone takes
-// Not fitted but seen on odd.c17k37, vgg conv3_2 and conv4_2, where 27x1 loses to 7x3 and 10x2: one
-// vector needs a broadcast for every product.
-constexpr double kOneVector = 1.05;
-constexpr double kTileOverhead = 12;       // not fitted: a loop entered and left
-constexpr double kTransformCycles = 5.35;  // a point of a vector of channels, in or out
-constexpr double kReadBytes = 190;         // a cycle, of a block's weights, again for each tile
-constexpr double kStreamedBytes = 13.6;    // a cycle, of weights fetched ahead
-constexpr double kSpilledBytes = 4.4;      // a cycle, of tiles that leave L2 and come back
-constexpr double kReadAgainBytes = 38;     // a cycle, of sources that left L2, for each block
-constexpr double kSourcesInL2 = 0.45;      // of it, beyond which they do
+constexpr double kProductShare = 0.96;  // of what the arithmetic of a direct tile alone takes
+// More, where each product needs a broadcast of its own: fitted 1.03, but 27x1 and 28x1 lose 13 %
+// to 7x3 and 10x2 (33x35x17, 56x56x256).
+constexpr double kOneVector = 1.08;
+constexpr double kTileOverhead = 12;      // not fitted: a loop entered and left
+constexpr double kTransformCycles = 5.7;  // a point of a vector of channels, in or out
+constexpr double kReadBytesL1 = 304;      // a cycle, of a block's weights, again for each tile
+constexpr double kReadBytesL2 = 153;      // the same of weights that pass half of L1
+constexpr double kStreamedBytes = 13.7;   // a cycle, of weights fetched ahead
+constexpr double kSpilledBytes = 4.4;     // a cycle, of tiles that leave L2 and come back
+constexpr double kReadAgainBytes = 40;    // a cycle, of sources that left L2, for each block
+constexpr double kSourcesInL2 = 0.45;     // of it, beyond which they do
+
+double bytes_of_weights(const PackedLayout& layout) {
+  return 4 * static_cast<double>(layout.elements());
+}
 
 // The matrix products of all tasks.
 double product_cycles(const WinogradShape& shape, const PackedLayout& layout, int64_t ic,
@@ -44,14 +49,17 @@ double product_cycles(const WinogradShape& shape, const PackedLayout& layout, in
   const double groups = (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
   const auto block_cycles = [&](double vectors) {
     const double weights = 4 * static_cast<double>(ic) * vectors * schedule.lanes;
+    const bool in_l1 = weights <= 0.5 * static_cast<double>(target.l1d_bytes);
     const double share = kProductShare * (vectors == 1 ? kOneVector : 1);
-    return share * static_cast<double>(ic) * step_cycles(target, pixels, vectors) +
-           weights / kReadBytes + kTileOverhead;
+    const double products =
+        share * static_cast<double>(ic) * step_cycles(target, pixels, vectors) + kTileOverhead;
+    const double read_bytes = in_l1 ? kReadBytesL1 : kReadBytesL2;
+    return groups * (products + weights / read_bytes);
   };
   double blocks = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
   if (layout.tail_width() > 0)
     blocks += block_cycles(static_cast<double>(layout.tail_width() / layout.lanes));
-  return blocks * static_cast<double>(shape.points) * groups;
+  return blocks * static_cast<double>(shape.points);
 }
 
 double transform_cycles(const WinogradShape& shape, const PackedLayout& layout,
@@ -69,7 +77,7 @@ double transform_cycles(const WinogradShape& shape, const PackedLayout& layout,
 double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, LoopOrder order,
                      const Target& target) {
   const double l2 = static_cast<double>(target.l2_bytes);
-  const double weights = 4 * static_cast<double>(layout.elements());
+  const double weights = bytes_of_weights(layout);
   const double kept = 4 * static_cast<double>(shape.points * shape.tiles_per_task) *
                       static_cast<double>(shape.channels + shape.outputs);
   const double streamed = weights > 0.5 * l2 ? weights : 0;
