@@ -241,11 +241,11 @@ void select_prefetch(const ir::Conv& conv, const Target& target, Schedule& sched
   const int64_t tiles = schedule.rows_per_task *
                         (schedule.tiles_per_task == 0 ? shape.row_tiles : schedule.tiles_per_task);
   const bool streams = weights_bytes > 0.5 * static_cast<double>(target.l2_bytes);
-  // Sums, a row of weights, and two registers that 14x2 of 32 does not have beside them: every step
-  // would spill (14x14x512, strict: 5730 us against 4350 without).
-  const int registers = schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors) +
-                        schedule.tile_vectors + 3;
-  const bool spills = target.vector_registers >= 32 && registers > target.vector_registers;
+  // 28 sums of 32 registers leave none for what a prefetch takes: every step would spill
+  // (14x14x512, strict, 14x2: 5730 us against 4350 without). 5x5 spills a little and gains all the
+  // same (1x1 at 7x7, 512 -> 2048: 491 us against 560).
+  const bool spills = target.vector_registers >= 32 &&
+                      schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors) >= 28;
   if (!streams || spills || tiles == 1 || tiles > kManyTiles ||
       schedule.algorithm != Algorithm::kDirect)
     return;
