@@ -56,7 +56,7 @@ class FilterEmitter {
         tiles_(filter_tiles(plan.geometry, schedule)),
         epilogue_(b, conv, schedule, {}, pointers) {
     if (schedule.passes == 2) {
-      factors_ = *factor_filter(conv, plan);
+      factors_ = *plan.factors;
       factors_.row = merge_twins(conv, factors_.row);
     }
   }

@@ -106,22 +106,21 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::
     return module;
   }
   KernelPointers pointers = load_pointers(b, function->getArg(0));
-  if (schedule.algorithm == Algorithm::kFilter) {
-    emit_filter(b, conv, schedule, *plan_filter(conv, *constants), constants->assume_finite,
-                pointers, function->getArg(1), function->getArg(2));
-    b.CreateRetVoid();
-    return module;
-  }
-  if (constants != nullptr)
+  llvm::Value* begin = function->getArg(1);
+  llvm::Value* end = function->getArg(2);
+  const bool filter = schedule.algorithm == Algorithm::kFilter;
+  if (constants != nullptr && !filter)
     pointers.weights = add_packed_constants(*module, conv, schedule, *constants);
-  if (schedule.algorithm == Algorithm::kWinograd) {
-    emit_winograd(b, conv, schedule, pointers, function->getArg(1), function->getArg(2));
-    b.CreateRetVoid();
-    return module;
+  if (filter) {
+    emit_filter(b, conv, schedule, *plan_filter(conv, *constants), constants->assume_finite,
+                pointers, begin, end);
+  } else if (schedule.algorithm == Algorithm::kWinograd) {
+    emit_winograd(b, conv, schedule, pointers, begin, end);
+  } else {
+    const NestShape shape = nest_shape(conv, schedule);
+    const auto taps = make_tap_emitter(b, schedule, shape);
+    emit_nest(b, conv, schedule, shape, pointers, begin, end, *taps);
   }
-  const NestShape shape = nest_shape(conv, schedule);
-  const auto taps = make_tap_emitter(b, schedule, shape);
-  emit_nest(b, conv, schedule, shape, pointers, function->getArg(1), function->getArg(2), *taps);
   b.CreateRetVoid();
   return module;
 }

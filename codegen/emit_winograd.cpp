@@ -16,12 +16,8 @@ namespace {
 // Images lie n x depth behind each other.
 ActivationStrides strides_of(ir::ActivationLayout layout, int64_t channels,
                              const ir::Extent3& size) {
-  const bool last = layout == ir::ActivationLayout::kChannelsLast;
-  ActivationStrides s;
-  s.n = channels * size.h * size.w;
-  s.c = last ? 1 : size.product();
-  s.w = last ? channels : 1;
-  s.h = s.w * size.w;
+  ActivationStrides s = dense_strides(layout, channels, size);
+  s.n /= size.d;
   return s;
 }
 

@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "codegen/packed_layout.h"
+
 namespace convgen::codegen {
 namespace {
 
@@ -37,11 +39,8 @@ void set_reach(const ir::Conv& conv, FilterGeometry& geometry) {
 // weights[oc][ic of the group][tap] wherever the layout puts it.
 float weight_of(const ir::Conv& conv, const ConstantWeights& constants, int64_t oc, int64_t ic,
                 int64_t kh, int64_t kw) {
-  const int64_t taps = conv.kernel.product();
-  const int64_t tap = kh * conv.kernel.w + kw;
-  const bool spatial_first = conv.weights_layout == ir::WeightsLayout::kSpatialIO;
-  const int64_t at = spatial_first ? (tap * conv.ic_per_group() + ic) * conv.oc + oc
-                                   : (oc * conv.ic_per_group() + ic) * taps + tap;
+  const WeightsStrides strides = weights_strides(conv);
+  const int64_t at = oc * strides.oc + ic * strides.ic + (kh * conv.kernel.w + kw) * strides.tap;
   return constants.values[static_cast<size_t>(at)];
 }
 
@@ -157,24 +156,6 @@ std::optional<FilterGeometry> filter_geometry(const ir::Conv& conv) {
   return geometry;
 }
 
-std::optional<FilterPlan> plan_filter(const ir::Conv& conv, const ConstantWeights& constants) {
-  const auto geometry = filter_geometry(conv);
-  const auto is_finite = [](float w) { return std::isfinite(w); };
-  if (!geometry || !std::all_of(constants.values.begin(), constants.values.end(), is_finite))
-    return std::nullopt;
-  if (constants.values.size() > kMaxAllTaps * static_cast<size_t>(kMaxPeriod)) return std::nullopt;
-  FilterPlan plan{*geometry, {}};
-  size_t taps = 0;
-  Planner planner(conv, constants, *geometry);
-  for (int64_t number = 0; number < geometry->passes; ++number) {
-    plan.passes.push_back(planner.pass(number));
-    if (plan.passes.back().all_taps.size() > kMaxTaps) return std::nullopt;
-    taps += plan.passes.back().all_taps.size();
-  }
-  if (taps > kMaxAllTaps) return std::nullopt;
-  return plan;
-}
-
 namespace {
 
 // A matrix as column u times row v.
@@ -283,8 +264,6 @@ std::optional<FilterFactors> make_factors(const ir::Conv& conv, const FilterPlan
   return factors;
 }
 
-}  // namespace
-
 std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPlan& plan) {
   if (conv.accuracy == ir::Accuracy::kStrict || conv.pad_value != 0) return std::nullopt;
   if (plan.passes.size() != 1 || plan.geometry.planes != 1 || plan.geometry.outputs != 1)
@@ -296,6 +275,27 @@ std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPla
   if (taps.empty() || !std::all_of(taps.begin(), taps.end(), is_plain)) return std::nullopt;
 
   return make_factors(conv, plan, matrix_of(conv, plan));
+}
+
+}  // namespace
+
+std::optional<FilterPlan> plan_filter(const ir::Conv& conv, const ConstantWeights& constants) {
+  const auto geometry = filter_geometry(conv);
+  const auto is_finite = [](float w) { return std::isfinite(w); };
+  if (!geometry || !std::all_of(constants.values.begin(), constants.values.end(), is_finite))
+    return std::nullopt;
+  if (constants.values.size() > kMaxAllTaps * static_cast<size_t>(kMaxPeriod)) return std::nullopt;
+  FilterPlan plan{*geometry, {}, {}};
+  size_t taps = 0;
+  Planner planner(conv, constants, *geometry);
+  for (int64_t number = 0; number < geometry->passes; ++number) {
+    plan.passes.push_back(planner.pass(number));
+    if (plan.passes.back().all_taps.size() > kMaxTaps) return std::nullopt;
+    taps += plan.passes.back().all_taps.size();
+  }
+  if (taps > kMaxAllTaps) return std::nullopt;
+  plan.factors = factor_filter(conv, plan);
+  return plan;
 }
 
 std::vector<FilterTap> merge_twins(const ir::Conv& conv, const std::vector<FilterTap>& taps) {

@@ -62,14 +62,6 @@ struct FilterGeometry {
 // width, few channels, all in the same layout.
 std::optional<FilterGeometry> filter_geometry(const ir::Conv& conv);
 
-struct FilterPlan {
-  FilterGeometry geometry;
-  std::vector<FilterPass> passes;
-};
-
-// Nothing where there is no geometry, where weights are not finite, or taps too many to unroll.
-std::optional<FilterPlan> plan_filter(const ir::Conv& conv, const ConstantWeights& constants);
-
 // A filter of one plane and output as a column of weights times a row of weights: sums along the
 // column first, then of those along the row. Nothing where it is none, or where rounding the
 // factors and their sums would pass the bound of direct summation.
@@ -79,7 +71,15 @@ struct FilterFactors {
   // Finite sources may make a sum along the column Inf where the output is a number.
   bool sums_may_overflow = false;
 };
-std::optional<FilterFactors> factor_filter(const ir::Conv& conv, const FilterPlan& plan);
+
+struct FilterPlan {
+  FilterGeometry geometry;
+  std::vector<FilterPass> passes;
+  std::optional<FilterFactors> factors;
+};
+
+// Nothing where there is no geometry, where weights are not finite, or taps too many to unroll.
+std::optional<FilterPlan> plan_filter(const ir::Conv& conv, const ConstantWeights& constants);
 
 // Taps of a row with the same weight as one, where adding their sources first cannot overflow
 // unless the sum of products may: weights of magnitude 1 and more. Those of 1 and -1 are no

@@ -6,13 +6,11 @@
 #include "codegen/row_plan.h"
 
 namespace convgen::codegen {
-namespace {
 
 using ir::ActivationLayout;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-ActivationStrides strides_of(ActivationLayout layout, int64_t channels, const ir::Extent3& size) {
+ActivationStrides dense_strides(ActivationLayout layout, int64_t channels,
+                                const ir::Extent3& size) {
   ActivationStrides s;
   s.n = channels * size.product();
   if (layout == ActivationLayout::kChannelsLast) {
@@ -26,6 +24,10 @@ ActivationStrides strides_of(ActivationLayout layout, int64_t channels, const ir
   s.d = s.h * size.h;
   return s;
 }
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // An axis with one output has no stride, one with one tap no dilation: whatever they say, they are
 // never multiplied with anything but 0, and must not overflow on the way.
@@ -134,8 +136,8 @@ NestShape shape_without_stage(const ir::Conv& conv, const Schedule& schedule) {
   shape.dilations = conv.dilations;
   shape.pads_begin = conv.pads_begin;
   shape.pad_value = conv.pad_value;
-  shape.tensor = strides_of(conv.src_layout, conv.ic, conv.in);
-  shape.dst = strides_of(conv.dst_layout, conv.oc, conv.out);
+  shape.tensor = dense_strides(conv.src_layout, conv.ic, conv.in);
+  shape.dst = dense_strides(conv.dst_layout, conv.oc, conv.out);
   drop_unused_steps(shape);
   if (schedule.merge_rows) merge_rows(conv, shape);
   shape.src = shape.tensor;

@@ -16,6 +16,9 @@ struct ActivationStrides {
   int64_t n = 0, c = 0, d = 0, h = 0, w = 0;
 };
 
+ActivationStrides dense_strides(ir::ActivationLayout layout, int64_t channels,
+                                const ir::Extent3& size);
+
 // The sources of a task, copied so that neighbouring outputs of a row see neighbouring floats:
 // [kd][row][ic][phase][plane], where phase p of a row holds its columns p, p + stride, ...
 struct StageShape {

@@ -10,21 +10,12 @@
 #include "codegen/winograd.h"
 
 namespace convgen::codegen {
-namespace {
-
-// Distances in the user's weights, in floats.
-struct WeightsStrides {
-  int64_t oc, ic, tap;
-};
-
-WeightsStrides strides_of(const ir::Conv& conv) {
+WeightsStrides weights_strides(const ir::Conv& conv) {
   const int64_t taps = conv.kernel.product();
   if (conv.weights_layout == ir::WeightsLayout::kSpatialIO)
     return {1, conv.oc, conv.ic_per_group() * conv.oc};
   return {conv.ic_per_group() * taps, taps, 1};
 }
-
-}  // namespace
 
 int64_t PackedLayout::tail_width() const {
   const int64_t rest = oc_per_group % oc_block;
@@ -59,7 +50,7 @@ namespace {
 // [block of oc][point][ic][lanes x vectors] of transformed filters.
 void pack_winograd(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
                    float* packed) {
-  const WeightsStrides strides = strides_of(conv);
+  const WeightsStrides strides = weights_strides(conv);
   const int64_t points = layout.steps / conv.ic;
   std::vector<float> u(static_cast<size_t>(points));
   const WeightsTransform transform(winograd_axis(conv.kernel.h, layout.winograd),
@@ -84,7 +75,7 @@ void pack_winograd(const ir::Conv& conv, const PackedLayout& layout, const float
 void pack_weights(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
                   float* packed) {
   if (layout.winograd != 0) return pack_winograd(conv, layout, weights, packed);
-  const WeightsStrides strides = strides_of(conv);
+  const WeightsStrides strides = weights_strides(conv);
   const int64_t ic = conv.ic_per_group();
   // The weight of lane c in a row: from which input channel, to which output of the block.
   const auto source_of = [&](int64_t c, int64_t step) {

@@ -35,6 +35,12 @@ struct PackedLayout {
 
 PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule);
 
+// Distances in the caller's weights, in floats.
+struct WeightsStrides {
+  int64_t oc = 0, ic = 0, tap = 0;
+};
+WeightsStrides weights_strides(const ir::Conv& conv);
+
 // weights [Conv's layout] -> packed [layout.elements()], tails zero-filled.
 void pack_weights(const ir::Conv& conv, const PackedLayout& layout, const float* weights,
                   float* packed);

@@ -69,7 +69,7 @@ double tile_cycles(const ir::Conv& conv, const FilterPlan& plan, const FilterPas
   const double runs = schedule.tile_pixels / schedule.lanes;
   const double stores = rows * runs * pass.outputs * kStoreCycles;
   if (schedule.passes == 2) {
-    const FilterFactors factors = *factor_filter(conv, plan);
+    const FilterFactors& factors = *plan.factors;
     const Work column = work_of(factors.column, conv.strides.h, rows, runs);
     const Work row = work_of(factors.row, 1, rows, runs, true);
     double probes = probes_zeros(pass, assume_finite) ? column.rows * runs : 0;
@@ -115,7 +115,7 @@ int64_t select_rows_per_task(const ir::Conv& conv, const Schedule& schedule, int
   return std::min((rows + together - 1) / together * together, conv.out.h);
 }
 
-std::string describe(const ir::Conv& conv, const FilterPlan& plan, const Schedule& schedule) {
+std::string describe(const FilterPlan& plan, const Schedule& schedule) {
   size_t taps = 0, all = 0;
   for (const FilterPass& pass : plan.passes) {
     taps += pass.taps.size();
@@ -126,11 +126,34 @@ std::string describe(const ir::Conv& conv, const FilterPlan& plan, const Schedul
       taps, all, plan.geometry.out_floats * plan.geometry.outputs, schedule.tile_vectors,
       schedule.tile_pixels);
   if (schedule.passes == 2) {
-    const FilterFactors factors = *factor_filter(conv, plan);
+    const FilterFactors& factors = *plan.factors;
     text += fmt::format(", {} along columns, then {} along rows", factors.column.size(),
                         factors.row.size());
   }
   return text;
+}
+
+Status check_filter(const Schedule& s, const ir::Conv& conv, const FilterPlan& plan) {
+  const FilterGeometry& g = plan.geometry;
+  const int64_t reach = g.last_shift - g.first_shift;
+  if (s.tile_pixels % s.lanes != 0 || s.tile_pixels % g.period != 0 || s.tile_pixels < reach)
+    return invalid_argument(fmt::format(
+        "schedule tile={}x{}: floats of a filter's tile must be a multiple of {} lanes and of {} "
+        "channels, and at least {}",
+        s.tile_pixels, s.tile_vectors, s.lanes, g.period, reach));
+  if (s.passes == 2 && !plan.factors)
+    return invalid_argument(
+        "schedule passes=2: the filter must be one column times one row of weights");
+  if (s.unroll != Unroll::kTile)
+    return invalid_argument("schedule unroll: must be tile, which unrolls all taps of a filter");
+  if (filter_scratch(conv, g, s).floats > kMaxScratchFloats)
+    return resource_exhausted("schedule algorithm=filter: rows too long for scratch");
+  const CodeSize size = code_size_of(conv, plan, s);
+  if (size.total <= kMaxTotalOps && size.longest_block <= kMaxBlockOps) return Status();
+  return resource_exhausted(fmt::format(
+      "schedule tile={}x{}: about {:.0f} vector operations, {:.0f} of them in one block, must be "
+      "at most {:.0f} and {:.0f}",
+      s.tile_pixels, s.tile_vectors, size.total, size.longest_block, kMaxTotalOps, kMaxBlockOps));
 }
 
 }  // namespace
@@ -168,37 +191,16 @@ Status check_filter(const Schedule& s, const ir::Conv& conv, const ConstantWeigh
   if (constants == nullptr)
     return invalid_argument("schedule algorithm=filter: must have constant weights");
   const auto plan = plan_filter(conv, *constants);
-  if (!plan)
-    return invalid_argument(
-        "schedule algorithm=filter: must have a 1D or 2D convolution of few channels, stride 1 "
-        "along the width, src and dst in one layout, and finite weights");
-  const FilterGeometry& g = plan->geometry;
-  const int64_t reach = g.last_shift - g.first_shift;
-  if (s.tile_pixels % s.lanes != 0 || s.tile_pixels % g.period != 0 || s.tile_pixels < reach)
-    return invalid_argument(fmt::format(
-        "schedule tile={}x{}: floats of a filter's tile must be a multiple of {} lanes and of {} "
-        "channels, and at least {}",
-        s.tile_pixels, s.tile_vectors, s.lanes, g.period, reach));
-  if (s.passes == 2 && !factor_filter(conv, *plan))
-    return invalid_argument(
-        "schedule passes=2: the filter must be one column times one row of weights");
-  if (s.unroll != Unroll::kTile)
-    return invalid_argument("schedule unroll: must be tile, which unrolls all taps of a filter");
-  if (filter_scratch(conv, g, s).floats > kMaxScratchFloats)
-    return resource_exhausted("schedule algorithm=filter: rows too long for scratch");
-  const CodeSize size = code_size_of(conv, *plan, s);
-  if (size.total <= kMaxTotalOps && size.longest_block <= kMaxBlockOps) return Status();
-  return resource_exhausted(fmt::format(
-      "schedule tile={}x{}: about {:.0f} vector operations, {:.0f} of them in one block, must be "
-      "at most {:.0f} and {:.0f}",
-      s.tile_pixels, s.tile_vectors, size.total, size.longest_block, kMaxTotalOps, kMaxBlockOps));
+  if (plan) return check_filter(s, conv, *plan);
+  return invalid_argument(
+      "schedule algorithm=filter: must have a 1D or 2D convolution of few channels, stride 1 "
+      "along the width, src and dst in one layout, and finite weights");
 }
 
 std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeights& constants,
                                        const Target& target, int threads) {
   const auto plan = plan_filter(conv, constants);
   if (!plan) return std::nullopt;
-  const bool factors = factor_filter(conv, *plan).has_value();
   const bool probing = std::any_of(
       plan->passes.begin(), plan->passes.end(),
       [&](const FilterPass& pass) { return probes_zeros(pass, constants.assume_finite); });
@@ -215,19 +217,19 @@ std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeigh
       step, (reach + step * schedule.lanes - 1) / (step * schedule.lanes) * step));
   for (int runs = fewest; runs <= std::max(kMaxRuns, fewest); runs += step)
     for (int rows = 1; rows <= std::min<int64_t>(kMaxRows, conv.out.h); ++rows)
-      for (int passes = 1; passes <= (factors ? 2 : 1); ++passes) {
+      for (int passes = 1; passes <= (plan->factors ? 2 : 1); ++passes) {
         const int64_t sums = runs * rows * plan->geometry.outputs + (probing ? runs : 0);
         if (sums > registers_for_sums(target) && (rows > 1 || runs > fewest)) continue;
         schedule.tile_pixels = runs * schedule.lanes;
         schedule.tile_vectors = rows;
         schedule.passes = passes;
         schedule.rows_per_task = select_rows_per_task(conv, schedule, threads);
-        if (!check_filter(schedule, conv, &constants).ok()) continue;
+        if (!check_filter(schedule, conv, *plan).ok()) continue;
         const double cycles =
             predict_filter_cycles(conv, *plan, constants.assume_finite, schedule, target);
         // Longer code must be worth its compile time.
         if (best && cycles >= best->predicted_cycles * 0.97) continue;
-        best = Selection{schedule, cycles, describe(conv, *plan, schedule)};
+        best = Selection{schedule, cycles, describe(*plan, schedule)};
       }
   return best;
 }

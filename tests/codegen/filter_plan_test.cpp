@@ -216,7 +216,7 @@ constexpr const char* k3x3 = "conv2d src=f32:nhwc:1x19x19x1 weights=f32:hwio:3x3
 constexpr const char* k5x5 = "conv2d src=f32:nhwc:1x19x19x1 weights=f32:hwio:5x5x1x1 pads=2x2";
 
 std::optional<FilterFactors> factors_of(const ir::Conv& conv, const ConstantWeights& constants) {
-  return factor_filter(conv, plan_of(conv, constants));
+  return plan_of(conv, constants).factors;
 }
 
 // The weights that the factors stand for, and how often one is rounded on its way.
