@@ -55,7 +55,7 @@ Result<Schedule> choose_schedule(const ir::Conv& conv, const ConstantWeights* co
 }
 
 // Weights by value, as bytes: a key that held only a hash of them could be met by others.
-std::string key_of(const SharedConstants& constants) {
+std::string key_of(const ConstantWeights* constants) {
   if (constants == nullptr) return "";
   const auto* bytes = reinterpret_cast<const char*>(constants->values.data());
   return fmt::format("|constants finite={} ", static_cast<int>(constants->assume_finite)) +
@@ -67,7 +67,7 @@ std::string cache_key(const ir::Conv& conv, const SharedConstants& constants,
                       const std::string& how, const codegen::Target& target) {
   return fmt::format("{}|{}|{}|llvm {}|generator {}", ir::print_conv(conv), how, target.key(),
                      codegen::llvm_version(), codegen::kCodeGeneratorVersion) +
-         key_of(constants);
+         key_of(constants.get());
 }
 
 // The table of options.tuning_file, which must be sound, or of the default file, which need not be.
@@ -199,14 +199,18 @@ Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const SharedCo
 namespace {
 
 // Choosing a schedule takes longer than all else that a hit needs, so requests are remembered too.
-Result<Kernel> request(EngineState& state, const ir::Conv& conv, const SharedConstants& constants,
+// A hit copies no weights but into the key.
+Result<Kernel> request(EngineState& state, const ir::Conv& conv, const ConstantWeights* constants,
                        const CompileOptions& options) {
   const std::string key =
       fmt::format("{}|{}|{}|{}", ir::print_conv(conv), static_cast<int>(options.engine),
                   options.threads, options.schedule) +
       key_of(constants);
-  return state.requests.get_or_make(
-      key, [&] { return state.compile_request(conv, constants, options); });
+  return state.requests.get_or_make(key, [&] {
+    SharedConstants shared;
+    if (constants != nullptr) shared = std::make_shared<const ConstantWeights>(*constants);
+    return state.compile_request(conv, shared, options);
+  });
 }
 
 }  // namespace
@@ -221,7 +225,7 @@ Result<Kernel> Engine::compile(const ir::Conv& conv, const ConstantWeights& cons
   if (found != conv.weights_elements())
     return invalid_argument(fmt::format("constant weights: {} values found, the conv has {}", found,
                                         conv.weights_elements()));
-  return request(*state_, conv, std::make_shared<const ConstantWeights>(constants), options);
+  return request(*state_, conv, &constants, options);
 }
 
 void Engine::clear_cache() const {

@@ -33,7 +33,7 @@ class KernelState {
 
   ir::Summation summation;
   SharedConstants constants;
-  PackedWeights packed_constants{"", 0};  // of the generic path; machine code holds its own
+  PackedWeights packed_constants;  // of the generic path; machine code holds its own
 
   std::string packed_tag;
   size_t packed_elements = 0;
