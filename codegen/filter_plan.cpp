@@ -15,6 +15,8 @@ namespace {
 constexpr int64_t kMaxPeriod = 8;
 constexpr int64_t kMaxOutputs = 4;
 constexpr int64_t kMaxPlanes = 16;
+// Columns left or right of an output: more than any picture has, and far from overflowing as floats.
+constexpr int64_t kMaxShift = int64_t{1} << 40;
 // Products of one output float, and of all passes: each is an instruction, several times over.
 constexpr size_t kMaxTaps = 256;
 constexpr size_t kMaxAllTaps = 1024;
@@ -151,6 +153,8 @@ std::optional<FilterGeometry> filter_geometry(const ir::Conv& conv) {
   }
   if (geometry.period > kMaxPeriod || geometry.outputs > kMaxOutputs ||
       geometry.planes > kMaxPlanes || geometry.passes > kMaxPlanes)
+    return std::nullopt;
+  if (conv.pads_begin.w > kMaxShift || (conv.kernel.w - 1) * conv.dilations.w > kMaxShift)
     return std::nullopt;
   set_reach(conv, geometry);
   return geometry;

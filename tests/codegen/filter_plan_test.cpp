@@ -83,7 +83,9 @@ TEST(FilterGeometry, OthersHaveNone) {
                            "conv3d src=f32:ndhwc:1x4x9x9x3 weights=f32:dhwio:1x3x3x3x3",
                            "conv3d src=f32:ndhwc:1x1x9x9x3 weights=f32:dhwio:3x3x3x3x3 pads=1x1x1",
                            "conv2d src=f32:nhwc:0x9x9x3 weights=f32:hwio:3x3x3x3",
-                           "conv2d src=f32:nhwc:1x9x0x3 weights=f32:hwio:3x3x3x3 pads=1x2"})
+                           "conv2d src=f32:nhwc:1x9x0x3 weights=f32:hwio:3x3x3x3 pads=1x2",
+                           "conv2d src=f32:nhwc:1x4x4x8 weights=f32:hwio:3x3x1x8 groups=8 "
+                           "pads=1x1000000000000000000 dilations=1x1000000000000000000"})
     EXPECT_FALSE(filter_geometry(conv_of(text)).has_value()) << text;
 }
 
