@@ -188,6 +188,12 @@ Variations vary_winograd_tasks(const ir::Conv& conv, const Schedule& from) {
                         std::min(4 * tiles, shape.tiles)});
 }
 
+Variations vary_winograd_blocks(const ir::Conv& conv, const Schedule& from) {
+  const int64_t blocks = winograd_shape(conv, from).blocks_per_task;
+  if (blocks == 1) return {};
+  return vary<int64_t>(from, &Schedule::blocks_per_task, {(blocks + 1) / 2, 0, (blocks + 3) / 4});
+}
+
 std::vector<Variations> winograd_axes(const ir::Conv& conv, const Target& target,
                                       const Schedule& from) {
   return {
@@ -197,6 +203,7 @@ std::vector<Variations> winograd_axes(const ir::Conv& conv, const Target& target
       vary(from, &Schedule::output_tile, {4, 2}),
       vary(from, &Schedule::prefetch, {0, 2, 4, 1, 8}),
       vary(from, &Schedule::ic_unroll, {2, 4, 1, 8}),
+      vary_winograd_blocks(conv, from),
   };
 }
 

@@ -137,7 +137,7 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops) {
 }
 
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule) {
-  if (schedule.algorithm == Algorithm::kWinograd) return winograd_shape(conv, schedule).tasks;
+  if (schedule.algorithm == Algorithm::kWinograd) return winograd_shape(conv, schedule).tasks();
   if (schedule.algorithm == Algorithm::kFilter)
     return conv.n * ((conv.out.h + schedule.rows_per_task - 1) / schedule.rows_per_task);
   const int64_t tasks = nest_shape(conv, schedule).tasks();

@@ -150,8 +150,8 @@ void FilterEmitter::load_operands() {
 void FilterEmitter::emit_task(llvm::Value* task) {
   const int64_t rows = schedule_.rows_per_task, together = schedule_.tile_vectors;
   const int64_t blocks = (conv_.out.h + rows - 1) / rows;
-  llvm::Value* image = b_.CreateUDiv(task, b_.index(blocks));
-  llvm::Value* first = b_.scale_index(b_.CreateURem(task, b_.index(blocks)), rows);
+  llvm::Value* image = task;
+  llvm::Value* first = b_.scale_index(b_.take_factor(image, blocks), rows);
   llvm::Value* last = b_.min_index(b_.add_index(first, b_.index(rows)), b_.index(conv_.out.h));
   llvm::Value* full = b_.CreateUDiv(b_.CreateSub(last, first), b_.index(together));
   for (const FilterPass& pass : plan_.passes) {

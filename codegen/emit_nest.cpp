@@ -91,21 +91,13 @@ class NestEmitter {
   EpilogueEmitter epilogue_;
 };
 
-// Splits a linear index into its innermost factor and the rest.
-llvm::Value* take_factor(KernelBuilder& b, llvm::Value*& index, int64_t count) {
-  if (count == 1) return b.index(0);
-  llvm::Value* factor = b.CreateURem(index, b.index(count));
-  index = b.CreateUDiv(index, b.index(count));
-  return factor;
-}
-
 void NestEmitter::emit_task(llvm::Value* task) {
   llvm::Value* rest = task;
-  llvm::Value* tile_block = take_factor(b_, rest, shape_.tile_blocks);
-  llvm::Value* oh_block = take_factor(b_, rest, shape_.oh_blocks);
-  llvm::Value* od = take_factor(b_, rest, shape_.out.d);
-  llvm::Value* oc_block = shape_.oc_in_task ? take_factor(b_, rest, shape_.oc_blocks) : nullptr;
-  llvm::Value* g = take_factor(b_, rest, shape_.groups);
+  llvm::Value* tile_block = b_.take_factor(rest, shape_.tile_blocks);
+  llvm::Value* oh_block = b_.take_factor(rest, shape_.oh_blocks);
+  llvm::Value* od = b_.take_factor(rest, shape_.out.d);
+  llvm::Value* oc_block = shape_.oc_in_task ? b_.take_factor(rest, shape_.oc_blocks) : nullptr;
+  llvm::Value* g = b_.take_factor(rest, shape_.groups);
   llvm::Value* n = shape_.n == 1 ? b_.index(0) : rest;
 
   const TaskRange range = task_range(od, oh_block, tile_block);

@@ -56,10 +56,16 @@ class WinogradEmitter {
     llvm::Value* oh;
     llvm::Value* ow;
   };
+  // A task's runs.
+  struct Run {
+    llvm::Value* first;
+    llvm::Value* count;
+  };
   // A block of output channels: so many vectors of them, the last one of all perhaps with fewer
-  // lanes.
+  // lanes. place: how many of the task's come before.
   struct Block {
     llvm::Value* number;
+    llvm::Value* place;
     llvm::Value* vectors;
   };
   // Where element (0, 0) of a tile's sources lies, and how far apart its rows and columns are.
@@ -86,15 +92,16 @@ class WinogradEmitter {
         [&](Values) { return else_body(), Values(); });
   }
 
+  Run run_of(llvm::Value* number, int64_t each, int64_t all);
   Site site_of(llvm::Value* tile);
-  void emit_sources(llvm::Value* first, llvm::Value* count);
+  void emit_sources(const Run& tiles);
   void emit_source_vector(const Site& site, llvm::Value* inside, llvm::Value* block,
                           llvm::Value* sources);
   Patch copy_patch(const Site& site, llvm::Value* corner, llvm::Value* is_rest);
-  void for_each_block(llvm::function_ref<void(const Block&)> body);
+  void for_each_block(const Run& blocks, llvm::function_ref<void(const Block&)> body);
   void emit_products(const Block& block, llvm::Value* point, llvm::Value* groups);
   void emit_products(const Block& block, int vectors, llvm::Value* point, llvm::Value* groups);
-  void emit_outputs(const Block& block, llvm::Value* first, llvm::Value* count);
+  void emit_outputs(const Block& block, const Run& tiles);
   void emit_output_vector(const Block& block, llvm::Value* vector, const Site& site,
                           llvm::Value* inside, llvm::Value* products);
   void store_tile(const Values& y, llvm::Value* channel, llvm::Value* dst);
@@ -112,7 +119,7 @@ class WinogradEmitter {
   // First channel of a block among those kept at once.
   llvm::Value* kept_channel(const Block& block) {
     return schedule_.order == LoopOrder::kOcOuter ? b_.index(0)
-                                                  : b_.scale_index(block.number, layout_.oc_block);
+                                                  : b_.scale_index(block.place, layout_.oc_block);
   }
 
   KernelBuilder& b_;
@@ -128,46 +135,48 @@ class WinogradEmitter {
 };
 
 void WinogradEmitter::emit_task(llvm::Value* task) {
-  llvm::Value* first = b_.scale_index(task, shape_.tiles_per_task);
-  llvm::Value* count =
-      b_.min_index(b_.index(shape_.tiles_per_task), b_.CreateSub(b_.index(shape_.tiles), first));
-  llvm::Value* groups = b_.CreateUDiv(b_.add_index(count, b_.index(schedule_.tile_pixels - 1)),
-                                      b_.index(schedule_.tile_pixels));
+  llvm::Value* tile_task = b_.take_factor(task, shape_.tile_tasks);
+  const Run tiles = run_of(tile_task, shape_.tiles_per_task, shape_.tiles);
+  const Run blocks = run_of(task, shape_.blocks_per_task, shape_.blocks);
+  llvm::Value* groups =
+      b_.CreateUDiv(b_.add_index(tiles.count, b_.index(schedule_.tile_pixels - 1)),
+                    b_.index(schedule_.tile_pixels));
   b_.store_packed(b_.splat(conv_.pad_value), pointers_.scratch);
-  emit_sources(first, count);
+  emit_sources(tiles);
   if (schedule_.order == LoopOrder::kOcOuter) {
-    for_each_block([&](const Block& block) {
+    for_each_block(blocks, [&](const Block& block) {
       for_each(b_.index(shape_.points), "point",
                [&](llvm::Value* point) { emit_products(block, point, groups); });
-      emit_outputs(block, first, count);
+      emit_outputs(block, tiles);
     });
     return;
   }
   for_each(b_.index(shape_.points), "point", [&](llvm::Value* point) {
-    for_each_block([&](const Block& block) { emit_products(block, point, groups); });
+    for_each_block(blocks, [&](const Block& block) { emit_products(block, point, groups); });
   });
-  for_each_block([&](const Block& block) { emit_outputs(block, first, count); });
+  for_each_block(blocks, [&](const Block& block) { emit_outputs(block, tiles); });
+}
+
+// Run `number` of runs of `each`, the last one shorter; known where one run is all.
+WinogradEmitter::Run WinogradEmitter::run_of(llvm::Value* number, int64_t each, int64_t all) {
+  if (each >= all) return {b_.index(0), b_.index(all)};
+  llvm::Value* first = b_.scale_index(number, each);
+  return {first, b_.min_index(b_.index(each), b_.CreateSub(b_.index(all), first))};
 }
 
 WinogradEmitter::Site WinogradEmitter::site_of(llvm::Value* tile) {
-  const auto take = [&](int64_t count) -> llvm::Value* {
-    if (count == 1) return b_.index(0);
-    llvm::Value* rest = b_.CreateURem(tile, b_.index(count));
-    tile = b_.CreateUDiv(tile, b_.index(count));
-    return rest;
-  };
-  llvm::Value* tw = take(shape_.w.tiles);
-  llvm::Value* th = take(shape_.h.tiles);
-  llvm::Value* pw = take(shape_.w.phases);
-  llvm::Value* ph = take(shape_.h.phases);
+  llvm::Value* tw = b_.take_factor(tile, shape_.w.tiles);
+  llvm::Value* th = b_.take_factor(tile, shape_.h.tiles);
+  llvm::Value* pw = b_.take_factor(tile, shape_.w.phases);
+  llvm::Value* ph = b_.take_factor(tile, shape_.h.phases);
   return {shape_.images == 1 ? b_.index(0) : tile,
           b_.add_index(b_.scale_index(th, shape_.h.m * conv_.dilations.h), ph),
           b_.add_index(b_.scale_index(tw, shape_.w.m * conv_.dilations.w), pw)};
 }
 
-void WinogradEmitter::emit_sources(llvm::Value* first, llvm::Value* count) {
-  for_each(count, "source.tile", [&](llvm::Value* number) {
-    const Site site = site_of(b_.add_index(first, number));
+void WinogradEmitter::emit_sources(const Run& tiles) {
+  for_each(tiles.count, "source.tile", [&](llvm::Value* number) {
+    const Site site = site_of(b_.add_index(tiles.first, number));
     llvm::Value* at = b_.at(sources(), b_.scale_index(number, shape_.channels));
     const auto inside = [&](llvm::Value* out, const WinogradAxis& axis, int64_t pad,
                             int64_t dilation, int64_t extent) {
@@ -256,14 +265,16 @@ WinogradEmitter::Patch WinogradEmitter::copy_patch(const Site& site, llvm::Value
   return {patch(), b_.index(shape_.w.alpha * lanes), b_.index(lanes)};
 }
 
-void WinogradEmitter::for_each_block(llvm::function_ref<void(const Block&)> body) {
+void WinogradEmitter::for_each_block(const Run& blocks,
+                                     llvm::function_ref<void(const Block&)> body) {
   const int64_t full = layout_.full_blocks();
   const int64_t rest = layout_.tail_width() / schedule_.lanes;
-  for_each(b_.index(full + (rest > 0 ? 1 : 0)), "ocb", [&](llvm::Value* number) {
+  for_each(blocks.count, "ocb", [&](llvm::Value* place) {
+    llvm::Value* number = b_.add_index(blocks.first, place);
     llvm::Value* vectors = b_.index(schedule_.tile_vectors);
     if (rest > 0)
       vectors = b_.CreateSelect(b_.CreateICmpEQ(number, b_.index(full)), b_.index(rest), vectors);
-    body({number, vectors});
+    body({number, place, vectors});
   });
 }
 
@@ -311,9 +322,9 @@ void WinogradEmitter::emit_products(const Block& block, int vectors, llvm::Value
   });
 }
 
-void WinogradEmitter::emit_outputs(const Block& block, llvm::Value* first, llvm::Value* count) {
-  for_each(count, "output.tile", [&](llvm::Value* number) {
-    const Site site = site_of(b_.add_index(first, number));
+void WinogradEmitter::emit_outputs(const Block& block, const Run& tiles) {
+  for_each(tiles.count, "output.tile", [&](llvm::Value* number) {
+    const Site site = site_of(b_.add_index(tiles.first, number));
     llvm::Value* at = b_.at(
         products(), b_.add_index(b_.scale_index(number, shape_.outputs), kept_channel(block)));
     const auto inside = [&](llvm::Value* out, int64_t m, int64_t dilation, int64_t extent) {

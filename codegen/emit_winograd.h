@@ -10,9 +10,9 @@
 namespace convgen::codegen {
 
 // Emits, at the builder's position,
-//   for task in [begin, end)                    a run of tiles, all channels
+//   for task in [begin, end)                    a run of blocks, a run of tiles
 //     for tile, for a vector of ic              V[point][tile] = B^T d B, from src
-//     for oc block, for point                   (pixel_outer: for point, for oc block)
+//     for oc block of the run, for point        (pixel_outer: for point, for oc block)
 //       for P tiles                             M[point][tile] = sum over ic of V U: P x V sums
 //       for tile, for a vector of oc            dst = post-ops(A^T M A), behind the block's points
 //                                               (pixel_outer: behind all)

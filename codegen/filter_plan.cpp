@@ -15,7 +15,8 @@ namespace {
 constexpr int64_t kMaxPeriod = 8;
 constexpr int64_t kMaxOutputs = 4;
 constexpr int64_t kMaxPlanes = 16;
-// Columns left or right of an output: more than any picture has, and far from overflowing as floats.
+// Columns left or right of an output: more than any picture has, and as floats far from
+// overflowing.
 constexpr int64_t kMaxShift = int64_t{1} << 40;
 // Products of one output float, and of all passes: each is an instruction, several times over.
 constexpr size_t kMaxTaps = 256;

@@ -27,6 +27,13 @@ llvm::Value* KernelBuilder::max_index(llvm::Value* a, llvm::Value* b) {
   return CreateSelect(CreateICmpSGT(a, b), a, b);
 }
 
+llvm::Value* KernelBuilder::take_factor(llvm::Value*& linear, int64_t count) {
+  if (count == 1) return index(0);
+  llvm::Value* factor = CreateURem(linear, index(count));
+  linear = CreateUDiv(linear, index(count));
+  return factor;
+}
+
 llvm::Value* KernelBuilder::at(llvm::Value* base, llvm::Value* elements) {
   if (auto* constant = llvm::dyn_cast<llvm::ConstantInt>(elements); constant && constant->isZero())
     return base;

@@ -34,6 +34,8 @@ class KernelBuilder : public llvm::IRBuilder<> {
   llvm::Value* scale_index(llvm::Value* a, int64_t factor) { return CreateMul(a, index(factor)); }
   llvm::Value* min_index(llvm::Value* a, llvm::Value* b);
   llvm::Value* max_index(llvm::Value* a, llvm::Value* b);
+  // Splits a linear index into its innermost factor, which is returned, and the rest.
+  llvm::Value* take_factor(llvm::Value*& linear, int64_t count);
 
   // &base[elements], in floats. Never inbounds: rows may begin left of their image.
   llvm::Value* at(llvm::Value* base, llvm::Value* elements);

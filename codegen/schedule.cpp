@@ -121,6 +121,10 @@ const std::vector<std::pair<std::string_view, Reader>>& readers() {
        [](auto v, auto& s) {
          return read_number("tiles_per_task", v, 0, kMaxCount, s.tiles_per_task);
        }},
+      {"blocks_per_task",
+       [](auto v, auto& s) {
+         return read_number("blocks_per_task", v, 0, kMaxCount, s.blocks_per_task);
+       }},
   };
   return *table;
 }
@@ -144,11 +148,12 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
 std::string print_schedule(const Schedule& s) {
   return fmt::format(
       "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} "
-      "output_tile={} passes={} merge_rows={} prefetch={} rows_per_task={} tiles_per_task={}",
+      "output_tile={} passes={} merge_rows={} prefetch={} rows_per_task={} tiles_per_task={} "
+      "blocks_per_task={}",
       text_of(kAlgorithms, s.algorithm), s.lanes, s.tile_pixels, s.tile_vectors, s.ic_unroll,
       text_of(kOrders, s.order), text_of(kUnrolls, s.unroll), text_of(kEdges, s.edges),
       text_of(kEpilogues, s.epilogue), s.output_tile, s.passes, static_cast<int>(s.merge_rows),
-      s.prefetch, s.rows_per_task, s.tiles_per_task);
+      s.prefetch, s.rows_per_task, s.tiles_per_task, s.blocks_per_task);
 }
 
 Result<Schedule> parse_schedule(std::string_view text, const Schedule& base) {

@@ -70,12 +70,13 @@ struct Schedule {
   Unroll unroll = Unroll::kTile;
   Edges edges = Edges::kExact;
   Epilogue epilogue = Epilogue::kInline;
-  int output_tile = 4;         // winograd: outputs of a tile along an axis, 2 or 4
-  int passes = 1;              // filter: 2 where columns are summed first, then rows of the sums
-  bool merge_rows = false;     // treat all output pixels of an image as one row (1x1, no pads)
-  int prefetch = 0;            // lines of the next block of weights fetched a step of ic_unroll
-  int64_t rows_per_task = 1;   // output rows in one task
-  int64_t tiles_per_task = 0;  // tiles of a row, for winograd of all images, in one task; 0 = all
+  int output_tile = 4;          // winograd: outputs of a tile along an axis, 2 or 4
+  int passes = 1;               // filter: 2 where columns are summed first, then rows of the sums
+  bool merge_rows = false;      // treat all output pixels of an image as one row (1x1, no pads)
+  int prefetch = 0;             // lines of the next block of weights fetched a step of ic_unroll
+  int64_t rows_per_task = 1;    // output rows in one task
+  int64_t tiles_per_task = 0;   // tiles of a row, for winograd of all images, in one task; 0 = all
+  int64_t blocks_per_task = 0;  // winograd: blocks of output channels in one task; 0 = all
 
   // Output channels in one vector of the tile.
   int channel_lanes() const { return lanes_are_pixels(algorithm) ? 1 : lanes; }
@@ -89,7 +90,8 @@ struct Schedule {
 };
 
 // "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact epilogue=inline
-// output_tile=4 merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0", on one line.
+// output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0
+// blocks_per_task=0", on one line.
 std::string print_schedule(const Schedule& schedule);
 
 // Reads words of a schedule over `base`: what is not said stays. Errors: invalid_argument naming

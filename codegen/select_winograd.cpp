@@ -28,12 +28,16 @@ constexpr double kProductShare = 0.96;  // of what the arithmetic of a direct ti
 constexpr double kOneVector = 1.08;
 constexpr double kTileOverhead = 12;      // not fitted: a loop entered and left
 constexpr double kTransformCycles = 5.7;  // a point of a vector of channels, in or out
-constexpr double kReadBytesL1 = 304;      // a cycle, of a block's weights, again for each tile
-constexpr double kReadBytesL2 = 153;      // the same of weights that pass half of L1
-constexpr double kStreamedBytes = 13.7;   // a cycle, of weights fetched ahead
-constexpr double kSpilledBytes = 4.4;     // a cycle, of tiles that leave L2 and come back
-constexpr double kReadAgainBytes = 40;    // a cycle, of sources that left L2, for each block
-constexpr double kSourcesInL2 = 0.45;     // of it, beyond which they do
+// The same of sources that another task transforms too: two cores fetch them. Not fitted: on two
+// threads 28x28x128 takes 196 us where each does half of the channels, 164 where each does half of
+// the tiles; 56x56x64 takes 203 and 158, 38x38x96 takes 266 and 248.
+constexpr double kTransformedAgain = 3.5;
+constexpr double kReadBytesL1 = 304;     // a cycle, of a block's weights, again for each tile
+constexpr double kReadBytesL2 = 153;     // the same of weights that pass half of L1
+constexpr double kStreamedBytes = 13.7;  // a cycle, of weights fetched ahead
+constexpr double kSpilledBytes = 4.4;    // a cycle, of tiles that leave L2 and come back
+constexpr double kReadAgainBytes = 40;   // a cycle, of sources that left L2, for each block
+constexpr double kSourcesInL2 = 0.45;    // of it, beyond which they do
 
 double bytes_of_weights(const PackedLayout& layout) {
   return 4 * static_cast<double>(layout.elements());
@@ -42,7 +46,7 @@ double bytes_of_weights(const PackedLayout& layout) {
 // The matrix products of all tasks.
 double product_cycles(const WinogradShape& shape, const PackedLayout& layout, int64_t ic,
                       const Schedule& schedule, const Target& target) {
-  const auto tasks = static_cast<double>(shape.tasks);
+  const auto tasks = static_cast<double>(shape.tile_tasks);
   const auto task_tiles = static_cast<double>(shape.tiles_per_task);
   const double last_tiles = static_cast<double>(shape.tiles) - (tasks - 1) * task_tiles;
   const double pixels = schedule.tile_pixels;
@@ -67,29 +71,29 @@ double transform_cycles(const WinogradShape& shape, const PackedLayout& layout,
   const double vectors_in = static_cast<double>(shape.channels / schedule.lanes);
   const double vectors_out = static_cast<double>(
       (layout.full_blocks() * layout.oc_block + layout.tail_width()) / schedule.lanes);
+  const double again = kTransformedAgain * static_cast<double>(shape.block_tasks - 1);
   return static_cast<double>(shape.tiles) * static_cast<double>(shape.points) * kTransformCycles *
-         (vectors_in + vectors_out);
+         (vectors_in + again * vectors_in + vectors_out);
 }
 
-// Weights stream in once a task, the less so the more of them stay in L2; what of the transformed
+// A task's weights stream in unless they stay in L2; what of the transformed
 // tiles does not stay there between transform and product goes out and comes back; and with blocks
 // of output channels around the points, each of them reads all sources again.
 double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, LoopOrder order,
                      const Target& target) {
   const double l2 = static_cast<double>(target.l2_bytes);
-  const double weights = bytes_of_weights(layout);
+  const double weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
   const double kept = 4 * static_cast<double>(shape.points * shape.tiles_per_task) *
                       static_cast<double>(shape.channels + shape.outputs);
   const double streamed = weights > 0.5 * l2 ? weights : 0;
   const double sources = 4 * static_cast<double>(shape.points) *
                          static_cast<double>(std::min(shape.tiles_per_task, shape.tiles)) *
                          static_cast<double>(shape.channels);
-  const double blocks =
-      std::ceil(static_cast<double>(layout.oc_per_group) / static_cast<double>(layout.oc_block));
+  const auto blocks = static_cast<double>(shape.blocks_per_task);
   const bool again = order == LoopOrder::kOcOuter && sources > kSourcesInL2 * l2;
   const double read_again = again ? (blocks - 1) * sources : 0;
   const double spilled = std::max(0.0, kept - 0.75 * l2);
-  return static_cast<double>(shape.tasks) *
+  return static_cast<double>(shape.tasks()) *
          (streamed / kStreamedBytes + spilled / kSpilledBytes + read_again / kReadAgainBytes);
 }
 
@@ -148,8 +152,34 @@ double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
          memory_cycles(shape, layout, schedule.order, target);
 }
 
+namespace {
+
+// Runs of blocks worth weighing: all in one task, or so few that there is one for a half, a quarter
+// ... of the threads.
+std::vector<int64_t> block_runs(const ir::Conv& conv, const Schedule& schedule, int threads) {
+  const int64_t blocks = (conv.oc + schedule.oc_block() - 1) / schedule.oc_block();
+  std::vector<int64_t> runs = {0};
+  for (int64_t tasks = threads; tasks > 1; tasks /= 2)
+    if (tasks <= blocks) runs.push_back((blocks + tasks - 1) / tasks);
+  return runs;
+}
+
+// How much longer the busiest thread takes than its share. The last run of tiles, and of blocks,
+// may be a short one: of two tasks with 28 and 21 tiles, one thread has 28.
+double unevenness(const WinogradShape& shape, int threads) {
+  if (threads == 1) return 1;
+  const auto task =
+      static_cast<double>(std::min(shape.tiles_per_task, shape.tiles) * shape.blocks_per_task);
+  const auto all = static_cast<double>(shape.tiles * shape.blocks);
+  const double tasks_each = std::ceil(static_cast<double>(shape.tasks()) / threads);
+  return std::max(1.0, std::min(tasks_each * task, all) * threads / all);
+}
+
+}  // namespace
+
 std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target& target,
-                                              int threads) {
+                                              int threads,
+                                              std::initializer_list<int> output_tiles) {
   std::vector<ScoredTile> tiles;
   if (!can_run_winograd(conv) || conv.multiply_adds() < kWorthwhileMultiplyAdds ||
       !is_possible(conv, target))
@@ -160,7 +190,7 @@ std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target
   schedule.epilogue = select_epilogue(conv);
   const auto most_vectors =
       std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
-  for (const int output_tile : {2, 4}) {
+  for (const int output_tile : output_tiles) {
     schedule.output_tile = output_tile;
     const bool fetches_ahead = streams_weights(conv, target, schedule);
     for (int vectors = 1; vectors <= most_vectors; ++vectors)
@@ -172,11 +202,13 @@ std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target
             schedule.tile_pixels = pixels;
             schedule.tiles_per_task = groups * pixels;
             schedule.order = order;
-            const WinogradShape shape = winograd_shape(conv, schedule);
-            if (shape.scratch_floats > kMaxScratchFloats) continue;
-            const auto tasks = static_cast<double>(shape.tasks);
-            const double rounds = std::ceil(tasks / threads) * threads / tasks;
-            tiles.push_back({schedule, rounds * predict_winograd_cycles(conv, schedule, target)});
+            for (const int64_t blocks : block_runs(conv, schedule, threads)) {
+              schedule.blocks_per_task = blocks;
+              const WinogradShape shape = winograd_shape(conv, schedule);
+              if (shape.scratch_floats > kMaxScratchFloats) continue;
+              tiles.push_back({schedule, unevenness(shape, threads) *
+                                             predict_winograd_cycles(conv, schedule, target)});
+            }
           }
   }
   return tiles;
@@ -190,14 +222,24 @@ Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule sc
 }
 
 std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads) {
-  ScoredTile best;
-  for (const ScoredTile& tile : scored_winograd_tiles(conv, target, threads))
-    if (tile.cycles < best.cycles * 0.999) best = tile;
-  if (!std::isfinite(best.cycles)) return std::nullopt;
+  const auto best_tile = [&](int workers, std::initializer_list<int> output_tiles) {
+    ScoredTile best;
+    for (const ScoredTile& tile : scored_winograd_tiles(conv, target, workers, output_tiles))
+      if (tile.cycles < best.cycles * 0.999) best = tile;
+    return best;
+  };
+  const ScoredTile alone = best_tile(1, {2, 4});
+  if (!std::isfinite(alone.cycles)) return std::nullopt;
   Selection selection;
-  selection.schedule = finish_winograd(conv, target, best.schedule);
+  selection.predicted_cycles = alone.cycles;
+  selection.schedule = finish_winograd(conv, target, alone.schedule);
   if (!is_comfortable(conv, target, selection.schedule)) return std::nullopt;
-  selection.predicted_cycles = best.cycles;
+  if (threads > 1) {
+    // What is computed stays the same, to the bit; only how it is shared out does not.
+    const ScoredTile shared = best_tile(threads, {selection.schedule.output_tile});
+    const Schedule schedule = finish_winograd(conv, target, shared.schedule);
+    if (is_comfortable(conv, target, schedule)) selection.schedule = schedule;
+  }
   const WinogradShape shape = winograd_shape(conv, selection.schedule);
   const auto products = static_cast<double>(conv.kernel.product() * shape.h.m * shape.w.m);
   selection.reason = fmt::format(

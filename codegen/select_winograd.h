@@ -2,6 +2,7 @@
 // Where Winograd convolution is worth considering, its cost model, and its best schedule.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <vector>
 
@@ -25,12 +26,15 @@ int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Sc
 // Every tile and task of winograd that the selector weighs, with the cycles of the slowest of so
 // many threads, times their number. None where the convolution has none, or too little to save.
 std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target& target,
-                                              int threads);
+                                              int threads,
+                                              std::initializer_list<int> output_tiles = {2, 4});
 
 // What is decided once those are: steps, prefetch and the form of the epilogue.
 Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule schedule);
 
-// The best winograd schedule; none where the convolution has none, or too little to save.
+// The best winograd schedule; none where the convolution has none, or too little to save. The
+// cycles and the output tile are those of one thread, whatever the number of them, so that this
+// number changes no bit of the outputs.
 std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads);
 
 }  // namespace convgen::codegen

@@ -77,10 +77,16 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
   const int64_t wanted =
       schedule.tiles_per_task == 0 ? shape.tiles : std::min(schedule.tiles_per_task, shape.tiles);
   shape.tiles_per_task = round_up(std::max<int64_t>(1, wanted), schedule.tile_pixels);
-  shape.tasks = conv.oc == 0 ? 0 : ceil_div(shape.tiles, shape.tiles_per_task);
+  shape.tile_tasks = ceil_div(shape.tiles, shape.tiles_per_task);
+  shape.blocks = ceil_div(conv.oc, schedule.oc_block());
+  shape.blocks_per_task = std::max<int64_t>(
+      1, schedule.blocks_per_task == 0 ? shape.blocks
+                                       : std::min(schedule.blocks_per_task, shape.blocks));
+  shape.block_tasks = ceil_div(shape.blocks, shape.blocks_per_task);
   shape.channels = spread(round_up(conv.ic, schedule.lanes));
-  shape.outputs = spread(schedule.order == LoopOrder::kOcOuter ? schedule.oc_block()
-                                                               : round_up(conv.oc, schedule.lanes));
+  const int64_t blocks_kept = schedule.order == LoopOrder::kOcOuter ? 1 : shape.blocks_per_task;
+  shape.outputs = spread(
+      std::min(product(blocks_kept, schedule.oc_block()), round_up(conv.oc, schedule.lanes)));
   shape.patch_offset = schedule.lanes;
   shape.sources_offset = shape.patch_offset + shape.points * schedule.lanes;
   // The points of a tile are written and read side by side: an odd number of lines apart.

@@ -30,7 +30,11 @@ struct WinogradShape {
   int64_t images = 0;          // n, and every depth of it
   int64_t tiles = 0;           // of all images and phases
   int64_t tiles_per_task = 0;  // a multiple of the register tile's
-  int64_t tasks = 0;
+  int64_t tile_tasks = 0;      // runs of so many tiles
+  int64_t blocks = 0;          // of output channels
+  int64_t blocks_per_task = 0;
+  int64_t block_tasks = 0;  // runs of so many blocks, each of which transforms its sources itself
+  int64_t tasks() const { return block_tasks * tile_tasks; }
 
   // Scratch, in floats: lanes of pad_value, a tile at the border, transformed sources
   // [point][tile][channels], products [point][tile][outputs].

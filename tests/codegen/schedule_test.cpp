@@ -34,7 +34,7 @@ TEST(ScheduleText, HoldsEveryField) {
        {" order=oc_outer ", " unroll=tile ", " edges=exact ", " epilogue=inline ",
         " output_tile=4 ", " merge_rows=0 ", " rows_per_task=4 "})
     EXPECT_THAT(text, HasSubstr(word));
-  EXPECT_THAT(text, ::testing::EndsWith(" tiles_per_task=0"));
+  EXPECT_THAT(text, ::testing::EndsWith(" blocks_per_task=0"));
 }
 
 std::vector<Schedule> schedule_grid() {
@@ -62,7 +62,8 @@ std::vector<Schedule> schedule_grid() {
                                     .merge_rows = merge,
                                     .prefetch = vectors,
                                     .rows_per_task = int64_t{1} << (pixels / 2),
-                                    .tiles_per_task = pixels - 1});
+                                    .tiles_per_task = pixels - 1,
+                                    .blocks_per_task = vectors - 1});
   return grid;
 }
 
@@ -133,6 +134,7 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"rows_per_task=0", "schedule rows_per_task=0: expected a number from 1 to"},
            {"rows_per_task=99999999999999999999", "schedule rows_per_task=99999999999999999999: "},
            {"tiles_per_task=-1", "schedule tiles_per_task=-1: expected a number from 0 to"},
+           {"blocks_per_task=-1", "schedule blocks_per_task=-1: expected a number from 0 to"},
            {"output_tile=3", "schedule output_tile=3: expected 2 or 4"},
            {"output_tile=6", "schedule output_tile=6: expected 2 or 4"},
            {"fft",
@@ -268,7 +270,8 @@ TEST(CheckSchedule, NumbersOutOfRangeAreRefused) {
 TEST(ScheduleText, StagedComesBack) {
   const std::string text =
       "staged lanes=8 tile=32x3 ic_unroll=1 order=pixel_outer unroll=taps edges=ranged "
-      "epilogue=loop output_tile=2 passes=1 merge_rows=0 prefetch=0 rows_per_task=16 tiles_per_task=2";
+      "epilogue=loop output_tile=2 passes=1 merge_rows=0 prefetch=0 rows_per_task=16 "
+      "tiles_per_task=2 blocks_per_task=0";
   const Schedule schedule = schedule_of(text);
   EXPECT_EQ(schedule.algorithm, Algorithm::kStaged);
   EXPECT_EQ(schedule.oc_block(), 3);            // V are channels
@@ -351,10 +354,10 @@ TEST(CheckSchedule, RulesOfWinograd) {
     EXPECT_EQ(status.code(), broken.code) << broken.schedule << " for " << broken.conv;
     EXPECT_THAT(status.message(), AllOf(StartsWith("schedule "), HasSubstr(broken.message)));
   }
-  for (const char* words :
-       {"winograd", "winograd output_tile=2 order=pixel_outer",
-        "winograd order=oc_inner prefetch=3",
-        "winograd epilogue=loop edges=ranged rows_per_task=7 tiles_per_task=5 tile=6x2 lanes=8"}) {
+  for (const char* words : {"winograd", "winograd output_tile=2 order=pixel_outer",
+                            "winograd order=oc_inner prefetch=3",
+                            "winograd epilogue=loop edges=ranged rows_per_task=7 tiles_per_task=5 "
+                            "blocks_per_task=3 tile=6x2 lanes=8"}) {
     const Status status = check_schedule(schedule_of(words), conv_of(k3x3), target_of("x86-64-v3"));
     EXPECT_TRUE(status.ok()) << words << ": " << status.message();
   }

@@ -132,11 +132,30 @@ TEST(SelectWinograd, ThreadsGetTasks) {
         const WinogradShape shape = winograd_shape(conv, schedule);
         SCOPED_TRACE(
             fmt::format("{} threads, {}: {}: {}", threads, target, text, print_schedule(schedule)));
-        EXPECT_GE(4 * shape.tasks, 3 * std::min<int64_t>(threads, shape.tiles / 4));
-        const int64_t busiest = (shape.tasks + threads - 1) / threads * shape.tiles_per_task;
+        EXPECT_GE(4 * shape.tasks(), 3 * std::min<int64_t>(threads, shape.tiles / 4));
+        const int64_t busiest =
+            (shape.tasks() + threads - 1) / threads * shape.tiles_per_task * shape.blocks_per_task;
         EXPECT_LE(static_cast<double>(busiest),
-                  1.5 * static_cast<double>(shape.tiles) / threads + 4);
+                  1.5 * static_cast<double>(shape.tiles * shape.blocks) / threads +
+                      4.0 * static_cast<double>(shape.blocks_per_task));
       }
+}
+
+// Bits may not depend on the number of threads: neither may the algorithm nor its output tile.
+TEST(SelectWinograd, ThreadsChangeNoBit) {
+  int winograd = 0;
+  for (const std::string& target : isa_levels())
+    for (const std::string& text : layers_of_3x3()) {
+      const Schedule alone = selected(text, target, 1);
+      for (const int threads : {2, 3, 8, 64}) {
+        const Schedule shared = selected(text, target, threads);
+        EXPECT_EQ(alone.algorithm, shared.algorithm) << threads << " threads: " << text;
+        if (alone.algorithm != Algorithm::kWinograd) continue;
+        EXPECT_EQ(alone.output_tile, shared.output_tile) << threads << " threads: " << text;
+        ++winograd;
+      }
+    }
+  EXPECT_GE(winograd, 40);
 }
 
 // The chain is there three times: a very long one is direct's.

@@ -127,17 +127,22 @@ TEST(WinogradShape, TilesAndPhasesCoverAllOutputs) {
 TEST(WinogradShape, TasksAndScratch) {
   for (const ir::Conv& conv : geometry_convs())
     for (const int lanes : {4, 8, 16})
-      for (const char* words : {"tile=1x1", "tile=5x2", "tile=3x4 tiles_per_task=1",
-                                "tile=6x1 tiles_per_task=13", "tile=4x2 tiles_per_task=1000000"})
+      for (const char* words :
+           {"tile=1x1", "tile=5x2", "tile=3x4 tiles_per_task=1", "tile=6x1 tiles_per_task=13",
+            "tile=4x2 tiles_per_task=1000000", "tile=2x1 blocks_per_task=1",
+            "tile=3x2 blocks_per_task=2", "tile=2x1 tiles_per_task=3 blocks_per_task=1000000"})
         for (const char* order : {" order=oc_outer", " order=pixel_outer"}) {
           Schedule schedule = schedule_of(std::string("winograd ") + words + order);
           schedule.lanes = lanes;
           const WinogradShape shape = winograd_shape(conv, schedule);
           SCOPED_TRACE(ir::print_conv(conv) + "\n  " + print_schedule(schedule));
           EXPECT_EQ(shape.tiles_per_task % schedule.tile_pixels, 0);
-          EXPECT_GE(shape.tasks * shape.tiles_per_task, shape.tiles);
-          EXPECT_LT((shape.tasks - 1) * shape.tiles_per_task, shape.tiles) << "an empty task";
-          EXPECT_EQ(shape.tasks, count_tasks(conv, schedule));
+          EXPECT_GE(shape.tile_tasks * shape.tiles_per_task, shape.tiles);
+          EXPECT_LT((shape.tile_tasks - 1) * shape.tiles_per_task, shape.tiles) << "an empty task";
+          EXPECT_EQ(shape.blocks, (conv.oc + schedule.oc_block() - 1) / schedule.oc_block());
+          EXPECT_GE(shape.block_tasks * shape.blocks_per_task, shape.blocks);
+          EXPECT_LT((shape.block_tasks - 1) * shape.blocks_per_task, shape.blocks) << "empty";
+          EXPECT_EQ(shape.tasks(), count_tasks(conv, schedule));
           // Whole vectors, each aligned as it is loaded; nothing overlaps.
           for (const int64_t offset :
                {shape.channels, shape.outputs, shape.source_point, shape.output_point,
@@ -145,7 +150,9 @@ TEST(WinogradShape, TasksAndScratch) {
             EXPECT_EQ(offset % lanes, 0);
           EXPECT_GE(shape.channels, conv.ic);
           EXPECT_GE(shape.outputs,
-                    schedule.order == LoopOrder::kOcOuter ? schedule.oc_block() : conv.oc);
+                    std::min(conv.oc, schedule.oc_block() * (schedule.order == LoopOrder::kOcOuter
+                                                                 ? 1
+                                                                 : shape.blocks_per_task)));
           EXPECT_GE(shape.sources_offset, lanes) << "pad_value lies before";
           EXPECT_GE(shape.source_point, shape.tiles_per_task * shape.channels);
           EXPECT_GE(shape.output_point, shape.tiles_per_task * shape.outputs);
@@ -161,7 +168,7 @@ TEST(WinogradShape, NothingToComputeIsNoTask) {
   for (const char* text : {"conv2d src=f32:nhwc:0x9x9x4 weights=f32:hwio:3x3x4x8",
                            "conv2d src=f32:nhwc:1x0x9x4 weights=f32:hwio:3x3x4x8 pads=1x0",
                            "conv2d src=f32:nhwc:1x9x9x4 weights=f32:hwio:3x3x4x0"}) {
-    EXPECT_EQ(winograd_shape(conv_of(text), schedule_of("winograd")).tasks, 0) << text;
+    EXPECT_EQ(winograd_shape(conv_of(text), schedule_of("winograd")).tasks(), 0) << text;
     for (const std::string& target : testing::all_target_names())
       EXPECT_TRUE(
           compile(Stage::kObject, conv_of(text), schedule_of("winograd"), target_of(target)).ok())

@@ -25,7 +25,7 @@ namespace {
 // All words, so that nothing depends on what is selected; what a case says stands behind them.
 constexpr const char* kPlainWords =
     "winograd tile=3x2 ic_unroll=1 order=oc_outer unroll=tile edges=exact epilogue=inline "
-    "output_tile=4 merge_rows=0 prefetch=0 rows_per_task=1 tiles_per_task=0";
+    "output_tile=4 merge_rows=0 prefetch=0 rows_per_task=1 tiles_per_task=0 blocks_per_task=0";
 
 class WinogradTest : public ::testing::TestWithParam<IsaLevel> {
  protected:
@@ -207,7 +207,13 @@ const char* const kCuts[] = {"",
                              "tile=2x4 order=pixel_outer prefetch=3",
                              "tile=6x1 tiles_per_task=7 prefetch=2 ic_unroll=2",
                              "tile=1x2 tiles_per_task=1000 order=oc_inner epilogue=loop",
-                             "tile=7x2 lanes=4 ic_unroll=5"};
+                             "tile=7x2 lanes=4 ic_unroll=5",
+                             "tile=3x1 lanes=4 blocks_per_task=1",
+                             "tile=4x1 lanes=4 blocks_per_task=2 tiles_per_task=4",
+                             "tile=2x2 lanes=4 blocks_per_task=3 order=pixel_outer prefetch=1",
+                             "tile=3x1 lanes=4 blocks_per_task=4 order=pixel_outer "
+                             "tiles_per_task=6",
+                             "tile=2x1 blocks_per_task=1000"};
 
 const char* const kCutConvs[] = {
     "conv2d src=f32:nhwc:2x9x10x7 weights=f32:hwio:3x3x7x37 pads=1x1 post=bias,relu",

@@ -35,7 +35,8 @@ const char* const kHeader = "convgen-tuning 1\n";
 // Legal everywhere, selected nowhere.
 const char* const kOdd =
     "direct lanes=4 tile=3x1 ic_unroll=1 order=oc_outer unroll=tile edges=ranged epilogue=loop "
-    "output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=2 tiles_per_task=0";
+    "output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=2 tiles_per_task=0 "
+    "blocks_per_task=0";
 
 TuningEntry entry_of(const std::string& conv, const codegen::Target& target, int threads = 1) {
   return {tuning_key(conv_of(conv), threads, target), kOdd, 12.5, 14.25, "direct lanes=4", 13};
