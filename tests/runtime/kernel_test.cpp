@@ -262,11 +262,11 @@ TEST(KernelScratchTest, SaysHowMuchARunNeeds) {
   const std::string staged = "staged lanes=4 tile=8x3 unroll=tile rows_per_task=";
   EXPECT_EQ(bytes(staged + "3"), 5u * 3 * 72 * sizeof(float));
   EXPECT_EQ(bytes(staged + "1000"), 21u * 3 * 72 * sizeof(float));
-  // A vector of pad_value and 16 of a tile at the border; 16 points of 8 tiles x 4 channels in, 8
-  // out, an odd number of lines each.
+  // A vector of pad_value and 16 of a tile at the border; 16 points of 8 tiles x 4 channels in
+  // and, of the 8 that a tile could compute, 4 out: an odd number of lines each.
   EXPECT_EQ(bytes("winograd lanes=4 tile=2x2 unroll=tile merge_rows=0 order=oc_outer output_tile=2 "
                   "tiles_per_task=7"),
-            (4u + 16 * 4 + 16 * (8 * 4 + 16) + 16 * (8 * 8 + 16)) * sizeof(float));
+            (4u + 16 * 4 + 16 * (8 * 4 + 16) + 16 * (8 * 4 + 16)) * sizeof(float));
   EXPECT_GT(compile_kernel(engine, conv, testing::generic_engine()).scratch_bytes(), 0u);
   EXPECT_GT(compile_kernel(engine, conv).scratch_bytes(), 0u) << "staged is selected";
 }
