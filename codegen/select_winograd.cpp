@@ -26,6 +26,10 @@ constexpr double kProductShare = 0.96;  // of what the arithmetic of a direct ti
 // More, where each product needs a broadcast of its own: fitted 1.03, but 27x1 and 28x1 lose 13 %
 // to 7x3 and 10x2 (33x35x17, 56x56x256).
 constexpr double kOneVector = 1.08;
+// Neither that nor reading again where a task is one group of tiles, and its weights pass L2 so
+// many times: each is read once, as it arrives (14x14x512: 16x1 takes 1,670 us, 8x2 1,720 to 2,070;
+// 14x14, 96 -> 208 channels: 142 and 139).
+constexpr double kPassingWeights = 2;
 constexpr double kTileOverhead = 12;      // not fitted: a loop entered and left
 constexpr double kTransformCycles = 5.7;  // a point of a vector of channels, in or out
 // The same of sources that another task transforms too: two cores fetch them. Not fitted: on two
@@ -43,6 +47,11 @@ double bytes_of_weights(const PackedLayout& layout) {
   return 4 * static_cast<double>(layout.elements());
 }
 
+// Whether a task's weights do not stay in L2, and are fetched ahead.
+bool streams(double bytes, const Target& target) {
+  return bytes > 0.5 * static_cast<double>(target.l2_bytes);
+}
+
 // The matrix products of all tasks.
 double product_cycles(const WinogradShape& shape, const PackedLayout& layout, int64_t ic,
                       const Schedule& schedule, const Target& target) {
@@ -50,15 +59,18 @@ double product_cycles(const WinogradShape& shape, const PackedLayout& layout, in
   const auto task_tiles = static_cast<double>(shape.tiles_per_task);
   const double last_tiles = static_cast<double>(shape.tiles) - (tasks - 1) * task_tiles;
   const double pixels = schedule.tile_pixels;
+  const double task_weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
+  const bool read_once = shape.tiles_per_task <= schedule.tile_pixels &&
+                         task_weights > kPassingWeights * static_cast<double>(target.l2_bytes);
   const double groups = (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
   const auto block_cycles = [&](double vectors) {
     const double weights = 4 * static_cast<double>(ic) * vectors * schedule.lanes;
     const bool in_l1 = weights <= 0.5 * static_cast<double>(target.l1d_bytes);
-    const double share = kProductShare * (vectors == 1 ? kOneVector : 1);
+    const double share = kProductShare * (vectors == 1 && !read_once ? kOneVector : 1);
     const double products =
         share * static_cast<double>(ic) * step_cycles(target, pixels, vectors) + kTileOverhead;
     const double read_bytes = in_l1 ? kReadBytesL1 : kReadBytesL2;
-    return groups * (products + weights / read_bytes);
+    return groups * (products + (read_once ? 0 : weights / read_bytes));
   };
   double blocks = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
   if (layout.tail_width() > 0)
@@ -85,7 +97,7 @@ double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, Loo
   const double weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
   const double kept = 4 * static_cast<double>(shape.points * shape.tiles_per_task) *
                       static_cast<double>(shape.channels + shape.outputs);
-  const double streamed = weights > 0.5 * l2 ? weights : 0;
+  const double streamed = streams(weights, target) ? weights : 0;
   const double sources = 4 * static_cast<double>(shape.points) *
                          static_cast<double>(std::min(shape.tiles_per_task, shape.tiles)) *
                          static_cast<double>(shape.channels);
@@ -118,10 +130,8 @@ bool is_possible(const ir::Conv& conv, const Target& target) {
   return check_schedule(schedule, conv, target).ok();
 }
 
-// Whether weights are fetched ahead: they pass half of L2.
 bool streams_weights(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
-  return 4.0 * static_cast<double>(packed_layout(conv, schedule).elements()) >
-         0.5 * static_cast<double>(target.l2_bytes);
+  return streams(bytes_of_weights(packed_layout(conv, schedule)), target);
 }
 
 }  // namespace
