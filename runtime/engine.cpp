@@ -3,10 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
+#include <system_error>
+#include <thread>
 
 #include "codegen/compile.h"
 #include "codegen/packed_layout.h"
@@ -15,6 +19,7 @@
 #include "runtime/dump.h"
 #include "runtime/engine_state.h"
 #include "runtime/kernel_state.h"
+#include "runtime/request_key.h"
 #include "runtime/verify.h"
 
 namespace convgen {
@@ -57,9 +62,8 @@ Result<Schedule> choose_schedule(const ir::Conv& conv, const ConstantWeights* co
 // Weights by value, as bytes: a key that held only a hash of them could be met by others.
 std::string key_of(const ConstantWeights* constants) {
   if (constants == nullptr) return "";
-  const auto* bytes = reinterpret_cast<const char*>(constants->values.data());
-  return fmt::format("|constants finite={} ", static_cast<int>(constants->assume_finite)) +
-         std::string(bytes, constants->values.size() * sizeof(float));
+  return fmt::format("|constants finite={} ", static_cast<int>(constants->assume_finite))
+      .append(bytes_of(*constants));
 }
 
 // The cache's key: everything that can change the bytes.
@@ -117,15 +121,20 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
   if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object, constants.get());
   const Timer link;
   auto code = session->link(*object, codegen::kDefaultFunctionName);
-  if (!code) return make_generic_kernel(conv, constants);
+  if (!code) {
+    auto generic = make_generic(conv, constants);
+    if (!generic) return generic.status();
+    (*generic)->compile_status = code.status();
+    return Kernel(*std::move(generic));
+  }
   state->code = std::move(*code);
   state->function = state->code->function();
   state->stats = {0, times.emit_ms, times.codegen_ms, link.ms(), total.ms(), object->size()};
   return Kernel(state);
 }
 
-Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv,
-                                                const SharedConstants& constants) {
+Result<std::shared_ptr<KernelState>> EngineState::make_generic(const ir::Conv& conv,
+                                                               const SharedConstants& constants) {
   const Timer timer;
   auto state = make_generic_state(conv);
   if (constants != nullptr) {
@@ -136,15 +145,19 @@ Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv,
   }
   state->verbose = verbose;
   state->stats.total_ms = timer.ms();
-  return Kernel(state);
+  return state;
 }
 
 Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConstants& constants,
                                         const CompileOptions& options, const Schedule& schedule) {
   const Timer timer;
-  Result<Kernel> kernel = options.engine == EngineKind::kJit
-                              ? make_jit_kernel(conv, constants, schedule)
-                              : make_generic_kernel(conv, constants);
+  const auto make = [&]() -> Result<Kernel> {
+    if (options.engine == EngineKind::kJit) return make_jit_kernel(conv, constants, schedule);
+    auto state = make_generic(conv, constants);
+    if (!state) return state.status();
+    return Kernel(*std::move(state));
+  };
+  const Result<Kernel> kernel = make();
   const double ms = timer.ms();
   compiles += 1;
   compile_ns += static_cast<int64_t>(ms * 1e6);
@@ -162,7 +175,7 @@ Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConsta
 }
 
 Result<Engine> Engine::create(const EngineOptions& options) {
-  auto state = std::make_shared<EngineState>();
+  auto state = std::make_shared<EngineState>(options.memory_max_bytes);
   const std::string mcpu = options.mcpu.empty() ? environment("CONVGEN_MCPU") : options.mcpu;
   auto host = codegen::host_target();
   if (!host) return host.status();
@@ -182,8 +195,8 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   return Engine(state);
 }
 
-Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const SharedConstants& constants,
-                                            const CompileOptions& options) {
+Result<Kernel> EngineState::compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
+                                             const CompileOptions& options) {
   Schedule schedule;
   std::string how = "generic";
   if (options.engine == EngineKind::kJit) {
@@ -198,25 +211,76 @@ Result<Kernel> EngineState::compile_request(const ir::Conv& conv, const SharedCo
 
 namespace {
 
-// Choosing a schedule takes longer than all else that a hit needs, so requests are remembered too.
-// A hit copies no weights but into the key.
-Result<Kernel> request(EngineState& state, const ir::Conv& conv, const ConstantWeights* constants,
-                       const CompileOptions& options) {
-  const std::string key =
-      fmt::format("{}|{}|{}|{}", ir::print_conv(conv), static_cast<int>(options.engine),
-                  options.threads, options.schedule) +
-      key_of(constants);
-  return state.requests.get_or_make(key, [&] {
-    SharedConstants shared;
-    if (constants != nullptr) shared = std::make_shared<const ConstantWeights>(*constants);
-    return state.compile_request(conv, shared, options);
-  });
+// kernel, which may be waiting for its machine code, to one who waits for as long as options say.
+Result<Kernel> when_decided(Kernel kernel, const CompileOptions& options) {
+  if (kernel.state()->promotion == nullptr || options.mode == CompileMode::kNever) return kernel;
+  const bool blocking = options.mode == CompileMode::kBlocking;
+  kernel.wait_for(blocking ? std::chrono::nanoseconds::max() : options.deadline);
+  const Status status = kernel.state()->promotion->status();
+  if (blocking && !status.ok()) return status;
+  return kernel;
 }
 
 }  // namespace
 
+// The generic path, which the queue's thread turns into machine code.
+Result<Kernel> EngineState::compile_in_background(const ir::Conv& conv,
+                                                  const SharedConstants& constants,
+                                                  const CompileOptions& options) {
+  if (!options.schedule.empty()) {  // a wrong word is the caller's to hear of, now
+    if (auto chosen = choose_schedule(conv, constants.get(), *this, options); !chosen)
+      return chosen.status();
+  }
+  auto made = make_generic(conv, constants);
+  if (!made) return made.status();
+  const std::shared_ptr<KernelState> state = *std::move(made);
+  state->promotion = std::make_unique<Promotion>();
+  const auto compile = [this, state, constants, options] {
+    const Result<Kernel> kernel =
+        without_exceptions([&] { return compile_blocking(state->conv, constants, options); });
+    if (!kernel.ok()) return state->promotion->fail(kernel.status());
+    state->promotion->succeed(kernel->state());
+    requests.recount(RequestKey(state->conv, options, constants.get()).view());
+  };
+  const auto cancel = [state] {
+    state->promotion->fail(resource_exhausted("compile: the engine went before its turn came"));
+  };
+  queue.add({compile, cancel});
+  return Kernel(state);
+}
+
+// Choosing a schedule takes longer than all else that a hit needs, so what was asked for is
+// remembered, beside what decides the bytes. A hit copies no weights but into the key.
+Result<Kernel> EngineState::compile(const ir::Conv& conv, const ConstantWeights* constants,
+                                    const CompileOptions& options) {
+  const RequestKey key(conv, options, constants);
+  if (auto found = requests.find(key.view()))
+    return when_decided(Kernel(std::move(found)), options);
+  const bool jit = options.engine == EngineKind::kJit;
+  if (jit && options.mode == CompileMode::kNever) {
+    CompileOptions generic = options;
+    generic.engine = EngineKind::kGeneric;
+    return compile(conv, constants, generic);
+  }
+  auto kernel = requests.get_or_make(key.view(), [&] {
+    SharedConstants shared;
+    if (constants != nullptr) shared = std::make_shared<const ConstantWeights>(*constants);
+    return jit && options.mode == CompileMode::kGenericFirst
+               ? compile_in_background(conv, shared, options)
+               : compile_blocking(conv, shared, options);
+  });
+  if (!kernel.ok()) return kernel;
+  return when_decided(*std::move(kernel), options);
+}
+
 Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {
-  return request(*state_, conv, nullptr, options);
+  return state_->compile(conv, nullptr, options);
+}
+
+Result<Kernel> Engine::compile(std::string_view conv_text, const CompileOptions& options) const {
+  auto conv = state_->texts.find_or_parse(conv_text);
+  if (!conv) return conv.status();
+  return state_->compile(**conv, nullptr, options);
 }
 
 Result<Kernel> Engine::compile(const ir::Conv& conv, const ConstantWeights& constants,
@@ -225,7 +289,33 @@ Result<Kernel> Engine::compile(const ir::Conv& conv, const ConstantWeights& cons
   if (found != conv.weights_elements())
     return invalid_argument(fmt::format("constant weights: {} values found, the conv has {}", found,
                                         conv.weights_elements()));
-  return request(*state_, conv, &constants, options);
+  return state_->compile(conv, &constants, options);
+}
+
+std::vector<Result<Kernel>> Engine::prepare(std::span<const ir::Conv> convs,
+                                            const PrepareOptions& options) const {
+  std::vector<Result<Kernel>> kernels(convs.size(), internal_error("prepare: not reached"));
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  size_t done = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < convs.size(); i = next++) {
+      kernels[i] = compile(convs[i], options.compile);
+      const std::lock_guard lock(mutex);
+      ++done;
+      if (options.progress) options.progress(done, convs.size());
+    }
+  };
+  const size_t wanted = options.threads > 0 ? static_cast<size_t>(options.threads)
+                                            : std::max(1U, std::thread::hardware_concurrency());
+  std::vector<std::thread> threads;
+  try {
+    while (threads.size() + 1 < std::min(wanted, convs.size())) threads.emplace_back(work);
+  } catch (const std::system_error&) {  // fewer threads do it too
+  }
+  work();
+  for (std::thread& thread : threads) thread.join();
+  return kernels;
 }
 
 void Engine::clear_cache() const {
@@ -234,8 +324,15 @@ void Engine::clear_cache() const {
 }
 
 EngineStats Engine::stats() const {
-  return {state_->requests.hits() + state_->kernels.hits(), state_->kernels.misses(),
-          state_->compiles, static_cast<double>(state_->compile_ns) * 1e-9};
+  const KernelCache::Stats requests = state_->requests.stats();
+  const KernelCache::Stats kernels = state_->kernels.stats();
+  return {requests.hits + kernels.hits,
+          kernels.misses,
+          requests.evictions,
+          requests.entries,
+          requests.bytes,
+          state_->compiles,
+          static_cast<double>(state_->compile_ns) * 1e-9};
 }
 
 std::string Engine::target_description() const { return state_->target.key(); }

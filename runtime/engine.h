@@ -3,9 +3,15 @@
 // several engines may live in one process and share nothing.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
@@ -28,9 +34,17 @@ struct EngineOptions {
   // none where CONVGEN_CACHE_DIR is set and empty.
   std::string tuning_file = {};
   bool use_tuning = true;  // false: every schedule is the selected one
+  // Bounds Kernel::memory_bytes() of all kernels that the engine remembers; those used least
+  // recently are forgotten first, and live on for as long as somebody has a handle.
+  size_t memory_max_bytes = size_t{256} << 20;
 };
 
 enum class EngineKind { kJit, kGeneric };
+
+// What a compile() that finds no kernel does. kBlocking: compiles. kGenericFirst: returns at once a
+// kernel that runs the generic path, and turns into machine code when a compilation in the
+// background ends. kNever: returns the generic path.
+enum class CompileMode { kBlocking, kGenericFirst, kNever };
 
 struct CompileOptions {
   EngineKind engine = EngineKind::kJit;
@@ -39,12 +53,25 @@ struct CompileOptions {
   std::string schedule = {};
   // The threads a run will use; a hint for how work is cut into tasks, never a limit.
   int threads = 1;
+  CompileMode mode = CompileMode::kBlocking;
+  // kGenericFirst: how long compile() waits for machine code before it returns without.
+  std::chrono::milliseconds deadline{0};
+};
+
+struct PrepareOptions {
+  CompileOptions compile = {};
+  int threads = 0;  // to compile on; 0: as many as the machine has
+  // Called with how many of all are done, by one thread at a time, if not by the same.
+  std::function<void(size_t done, size_t all)> progress = {};
 };
 
 struct EngineStats {
   int64_t hits = 0;
   int64_t misses = 0;
-  int64_t compiles = 0;  // finished, failed ones among them
+  int64_t evictions = 0;  // kernels forgotten for EngineOptions::memory_max_bytes
+  int64_t kernels = 0;    // remembered now
+  int64_t bytes = 0;      // Kernel::memory_bytes() of those
+  int64_t compiles = 0;   // finished, failed ones among them
   double compile_seconds = 0;
 };
 
@@ -64,12 +91,21 @@ class Engine {
   // compile_failed, resource_exhausted.
   Result<Kernel> compile(const ir::Conv& conv, const CompileOptions& options = {}) const;
 
+  // The same for a convolution's text, which is read once and then recognised. Errors besides:
+  // those of ir::parse_conv.
+  Result<Kernel> compile(std::string_view conv_text, const CompileOptions& options = {}) const;
+
   // The same for weights that are known now: the kernel holds them, so that zero taps cost nothing
   // and nothing is packed or passed to run(). Image filters of few channels become code made of
   // their very numbers. The values are part of the cache's key. Errors besides: invalid_argument
   // where their number is not conv.weights_elements().
   Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights& constants,
                          const CompileOptions& options = {}) const;
+
+  // Compiles what is not there yet, on several threads. The kernels, or why there is none, in the
+  // order of convs.
+  std::vector<Result<Kernel>> prepare(std::span<const ir::Conv> convs,
+                                      const PrepareOptions& options = {}) const;
 
   // Drops the cache's references; kernels in use stay alive through their handles.
   void clear_cache() const;

@@ -8,6 +8,8 @@
 
 #include "codegen/schedule.h"
 #include "codegen/target.h"
+#include "runtime/compile_queue.h"
+#include "runtime/conv_texts.h"
 #include "runtime/engine.h"
 #include "runtime/jit_session.h"
 #include "runtime/kernel_cache.h"
@@ -18,9 +20,11 @@ namespace convgen {
 
 class EngineState {
  public:
-  // A kernel from the cache of kernels, or compiled now.
-  Result<Kernel> compile_request(const ir::Conv& conv, const SharedConstants& constants,
-                                 const CompileOptions& options);
+  explicit EngineState(size_t memory_max_bytes) : requests(memory_max_bytes) {}
+
+  // What Engine::compile does. constants: null for none.
+  Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights* constants,
+                         const CompileOptions& options);
   // A kernel that no cache keeps.
   Result<Kernel> make_kernel(const ir::Conv& conv, const SharedConstants& constants,
                              const CompileOptions& options, const codegen::Schedule& schedule);
@@ -28,18 +32,28 @@ class EngineState {
   codegen::Target target;
   TuningTable tuning;
   std::shared_ptr<JitSession> session;
-  KernelCache requests;  // by what was asked for: conv, engine, threads, schedule words
-  KernelCache kernels;   // by what decides the bytes: conv, schedule, target, versions
+  ConvTexts texts;
+  // By what was asked for: conv, engine, threads, schedule words. Keeps the kernels.
+  KernelCache requests;
+  // By what decides the bytes: conv, schedule, target, versions. Knows the kernels that live.
+  KernelCache kernels{KernelCache::kOnlyLiving};
   VerifyMode verify = VerifyMode::kNever;
   bool verbose = false;
   std::string dump_dir;
   std::atomic<int64_t> compiles{0};
   std::atomic<int64_t> compile_ns{0};
 
+  CompileQueue queue;  // the last member, so the first to go: its jobs use the others
+
  private:
+  Result<Kernel> compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
+                                  const CompileOptions& options);
+  Result<Kernel> compile_in_background(const ir::Conv& conv, const SharedConstants& constants,
+                                       const CompileOptions& options);
   Result<Kernel> make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
                                  const codegen::Schedule& schedule);
-  Result<Kernel> make_generic_kernel(const ir::Conv& conv, const SharedConstants& constants);
+  Result<std::shared_ptr<KernelState>> make_generic(const ir::Conv& conv,
+                                                    const SharedConstants& constants);
 };
 
 }  // namespace convgen

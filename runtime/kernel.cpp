@@ -7,7 +7,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+#include <vector>
 
 #include "ir/text.h"
 #include "runtime/kernel_state.h"
@@ -86,7 +88,47 @@ void report_run(const KernelState& state, std::chrono::steady_clock::time_point 
              print_signature(state.conv, state.constants.get()));
 }
 
+Result<PackedWeights> pack_for(const KernelState& state, const float* weights) {
+  if (weights == nullptr && state.conv.weights_elements() != 0)
+    return invalid_argument("weights: null");
+  PackedWeights packed(state.packed_tag, state.packed_elements);
+  if (packed.data() == nullptr)
+    return resource_exhausted(
+        fmt::format("packed weights: cannot allocate {} floats", state.packed_elements));
+  state.pack(weights, packed.data());
+  return packed;
+}
+
+// The state that can read args.packed: what runs now or, with weights packed before the machine
+// code came and no copy of them, the generic path still.
+const KernelState& state_for(const KernelState& asked, const KernelState& current,
+                             const RunArgs& args) {
+  const bool foreign = args.packed != nullptr && args.packed->tag() != current.packed_tag;
+  return foreign && args.packed->tag() == asked.packed_tag ? asked : current;
+}
+
 }  // namespace
+
+// A copy of weights that were packed for the generic path, for the machine code to come.
+class LaterWeights {
+ public:
+  LaterWeights(const float* weights, int64_t elements) : weights_(weights, weights + elements) {}
+
+  // Packed by the first who asks; null where memory is out.
+  const PackedWeights* pack_for(const KernelState& machine) {
+    std::call_once(once_, [&] {
+      packed_ = PackedWeights(machine.packed_tag, machine.packed_elements);
+      if (packed_.data() != nullptr) machine.pack(weights_.data(), packed_.data());
+      std::vector<float>().swap(weights_);
+    });
+    return packed_.data() == nullptr ? nullptr : &packed_;
+  }
+
+ private:
+  std::vector<float> weights_;
+  std::once_flag once_;
+  PackedWeights packed_;
+};
 
 std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants) {
   const std::string text = ir::print_conv(conv);
@@ -106,60 +148,94 @@ PackedWeights::PackedWeights(std::string tag, size_t elements)
 }
 
 const ir::Conv& Kernel::conv() const { return state_->conv; }
-const std::string& Kernel::engine_name() const { return state_->engine_name; }
-const std::string& Kernel::schedule() const { return state_->schedule; }
-const CompileStats& Kernel::compile_stats() const { return state_->stats; }
-ir::Summation Kernel::summation() const { return state_->summation; }
+const KernelState& Kernel::current() const {
+  const KernelState* machine =
+      state_->promotion == nullptr ? nullptr : state_->promotion->machine();
+  return machine == nullptr ? *state_ : *machine;
+}
+const std::string& Kernel::engine_name() const { return current().engine_name; }
+const std::string& Kernel::schedule() const { return current().schedule; }
+const CompileStats& Kernel::compile_stats() const { return current().stats; }
+ir::Summation Kernel::summation() const { return current().summation; }
 const ConstantWeights* Kernel::constant_weights() const { return state_->constants.get(); }
 std::string Kernel::signature() const {
   return print_signature(state_->conv, state_->constants.get());
 }
-size_t Kernel::scratch_bytes() const { return state_->scratch_bytes; }
-int64_t Kernel::tasks() const { return state_->tasks; }
-const std::string& Kernel::packed_tag() const { return state_->packed_tag; }
+size_t Kernel::scratch_bytes() const { return current().scratch_bytes; }
+int64_t Kernel::tasks() const { return current().tasks; }
+const std::string& Kernel::packed_tag() const { return current().packed_tag; }
+size_t Kernel::memory_bytes() const {
+  const KernelState& now = current();
+  const size_t constants =
+      now.constants == nullptr ? 0 : now.constants->values.size() * sizeof(float);
+  return sizeof(KernelState) + now.stats.code_bytes + now.packed_constants.size_bytes() + constants;
+}
+
+bool Kernel::is_pending() const {
+  return state_->promotion != nullptr && state_->promotion->pending();
+}
+
+bool Kernel::wait_for(std::chrono::nanoseconds longest) const {
+  return state_->promotion == nullptr || state_->promotion->wait_for(longest);
+}
+
+Status Kernel::compile_status() const {
+  const Status status = state_->promotion == nullptr ? Status() : state_->promotion->status();
+  return status.ok() ? current().compile_status : status;
+}
 
 Result<PackedWeights> Kernel::pack(const float* weights) const {
-  if (weights == nullptr && state_->conv.weights_elements() != 0)
-    return invalid_argument("weights: null");
-  PackedWeights packed(state_->packed_tag, state_->packed_elements);
-  if (packed.data() == nullptr)
-    return resource_exhausted(
-        fmt::format("packed weights: cannot allocate {} floats", state_->packed_elements));
-  state_->pack(weights, packed.data());
+  const KernelState& now = current();
+  Result<PackedWeights> packed = pack_for(now, weights);
+  if (packed.ok() && is_pending())
+    packed->later_ = std::make_shared<LaterWeights>(weights, now.conv.weights_elements());
   return packed;
 }
 
 Status Kernel::run(const RunArgs& args, const ParallelFor* parallel_for) const {
-  if (state_->tasks == 0) return Status();
-  if (Status status = check_args(*state_, args); !status.ok()) return status;
-  if (args.packed == nullptr && state_->constants == nullptr) {
-    auto packed = pack(args.weights);
+  const KernelState& now = current();
+  if (now.tasks == 0) return Status();
+  if (args.packed != nullptr && args.packed->later_ != nullptr && &now != state_.get()) {
+    if (const PackedWeights* packed = args.packed->later_->pack_for(now)) {
+      RunArgs with_later = args;
+      with_later.packed = packed;
+      return run_on(now, with_later, parallel_for);
+    }
+  }
+  return run_on(state_for(*state_, now, args), args, parallel_for);
+}
+
+Status Kernel::run_on(const KernelState& state, const RunArgs& args,
+                      const ParallelFor* parallel_for) const {
+  if (Status status = check_args(state, args); !status.ok()) return status;
+  if (args.packed == nullptr && state.constants == nullptr) {
+    auto packed = pack_for(state, args.weights);
     if (!packed) return packed.status();
     RunArgs with_packed = args;
     with_packed.weights = nullptr;
     with_packed.packed = &*packed;
-    return run(with_packed, parallel_for);
+    return run_on(state, with_packed, parallel_for);
   }
   const auto start =
-      state_->verbose ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-  const PackedWeights& packed =
-      state_->constants != nullptr ? state_->packed_constants : *args.packed;
-  const codegen::KernelArgs kernel_args{args.src,     packed.data(),     args.bias,
-                                        args.add,     args.scale,        args.dst,
-                                        args.scratch, state_->plan.get()};
-  BoundCall call{state_.get(), &kernel_args};
-  if (parallel_for == nullptr || state_->tasks == 1) {
-    if (args.scratch != nullptr)
-      state_->function(&kernel_args, 0, state_->tasks);
+      state.verbose ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  const PackedWeights& packed = state.constants != nullptr ? state.packed_constants : *args.packed;
+  // A caller's scratch is as large as a kernel said that may run other code by now.
+  void* scratch = state_->promotion == nullptr ? args.scratch : nullptr;
+  const codegen::KernelArgs kernel_args{args.src,   packed.data(), args.bias, args.add,
+                                        args.scale, args.dst,      scratch,   state.plan.get()};
+  BoundCall call{&state, &kernel_args};
+  if (parallel_for == nullptr || state.tasks == 1) {
+    if (scratch != nullptr)
+      state.function(&kernel_args, 0, state.tasks);
     else
-      run_bound_call(&call, 0, state_->tasks);
+      run_bound_call(&call, 0, state.tasks);
   } else {
-    parallel_for->run(parallel_for->pool, state_->tasks, run_bound_call, &call);
+    parallel_for->run(parallel_for->pool, state.tasks, run_bound_call, &call);
   }
   if (call.lacks_scratch)
     return resource_exhausted(
-        fmt::format("scratch: cannot allocate {} bytes for a thread", state_->scratch_bytes));
-  if (state_->verbose) report_run(*state_, start);
+        fmt::format("scratch: cannot allocate {} bytes for a thread", state.scratch_bytes));
+  if (state.verbose) report_run(state, start);
   return Status();
 }
 

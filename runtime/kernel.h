@@ -3,6 +3,7 @@
 // Knows how to pack weights and to run; knows nothing of how the code was made.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,9 @@ struct ParallelFor {
   void (*run)(void* pool, int64_t tasks, TaskFunction body, void* body_context) = nullptr;
 };
 
+class KernelState;
+class LaterWeights;
+
 // Weights in the order a kernel reads them, 64-byte aligned. The tag names that order: a kernel
 // accepts any PackedWeights whose tag equals its own, so kernels that differ only in image size
 // share one buffer. Movable, not copyable; immutable once packed, so any thread may read it.
@@ -42,16 +46,19 @@ class PackedWeights {
   struct Free {
     void operator()(float* p) const;
   };
+  friend class Kernel;
   std::string tag_;
   size_t elements_ = 0;
   std::unique_ptr<float[], Free> data_;
+  std::shared_ptr<LaterWeights> later_;  // for the machine code of a kernel that waits for it
 };
 
 // The tensors of one call: dense, in the layouts of the Conv, aligned as float is. bias [oc],
 // scale [oc] and add (dst's shape) are needed exactly where the post-op chain uses them. add may
 // be dst itself; no other overlap with dst is allowed. Give weights or packed, not both.
 // scratch: kernel.scratch_bytes() bytes, 64-byte aligned, which the call may overwrite. Null, or a
-// call with a parallel_for: each thread keeps what the largest kernel it ran needs.
+// call with a parallel_for, or a kernel that was compiled in the background: each thread keeps what
+// the largest kernel it ran needs.
 struct RunArgs {
   const float* src = nullptr;
   const float* weights = nullptr;
@@ -77,8 +84,6 @@ struct CompileStats {
 // for it. No key: keys hold the values.
 std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants);
 
-class KernelState;
-
 // A cheap handle: copying shares the code, which lives until the last handle and the cache have
 // let go of it, past the Engine if need be. All members are const and thread-safe.
 class Kernel {
@@ -102,8 +107,21 @@ class Kernel {
   // Independent pieces of work in one run: more threads than this cannot help.
   int64_t tasks() const;
   const std::string& packed_tag() const;
+  // Bytes of code, constants and bookkeeping that live as long as the kernel: what caches count.
+  size_t memory_bytes() const;
 
-  // Puts weights (the Conv's weights layout) into the kernel's order. O(weights), allocates.
+  // CompileMode::kGenericFirst: true until the machine code is there, or will never be. Until then
+  // the kernel runs the generic path, from then on machine code; every call runs one or the other.
+  // What the functions above say changes with it.
+  bool is_pending() const;
+  // Waits for that, at most so long. True where it is decided.
+  bool wait_for(std::chrono::nanoseconds longest) const;
+  // Ok where what was asked for runs or may still come; else why the generic path runs in its
+  // place.
+  Status compile_status() const;
+
+  // Puts weights (the Conv's weights layout) into the kernel's order. O(weights), allocates. Of a
+  // kernel that is_pending() they hold a copy, which the first run of the machine code packs again.
   // Errors: invalid_argument for null, resource_exhausted where memory is out.
   Result<PackedWeights> pack(const float* weights) const;
 
@@ -114,7 +132,14 @@ class Kernel {
   // part of dst unwritten.
   Status run(const RunArgs& args, const ParallelFor* parallel_for = nullptr) const;
 
+  // For the library's own parts; its type is not public.
+  const std::shared_ptr<const KernelState>& state() const { return state_; }
+
  private:
+  // What runs now.
+  const KernelState& current() const;
+  Status run_on(const KernelState& state, const RunArgs& args,
+                const ParallelFor* parallel_for) const;
   std::shared_ptr<const KernelState> state_;
 };
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/kernel_cache.h"
 
+#include <llvm/ADT/StringRef.h>
+#include <llvm/Support/xxhash.h>
+
+#include <algorithm>
 #include <exception>
+#include <new>
 
 namespace convgen {
-namespace {
 
-// A maker that runs out of memory must still wake those who wait.
-Result<Kernel> make_without_exceptions(const KernelCache::Maker& make) {
+Result<Kernel> without_exceptions(const std::function<Result<Kernel>()>& make) {
   try {
     return make();
   } catch (const std::bad_alloc&) {
@@ -17,46 +20,123 @@ Result<Kernel> make_without_exceptions(const KernelCache::Maker& make) {
   }
 }
 
-}  // namespace
+size_t KernelCache::KeyHash::operator()(std::string_view key) const {
+  return llvm::xxh3_64bits(llvm::StringRef(key));
+}
 
-Result<Kernel> KernelCache::get_or_make(const std::string& key, const Maker& make) {
+Result<Kernel> KernelCache::get_or_make(std::string_view key, const Maker& make) {
   std::promise<Result<Kernel>> promise;
+  Dropped dropped;
   {
     std::unique_lock lock(mutex_);
     if (auto found = slots_.find(key); found != slots_.end()) {
-      ++hits_;
-      const Slot slot = found->second;
-      lock.unlock();
-      return slot.get();
+      Slot& slot = found->second;
+      if (slot.pending.valid()) {
+        ++stats_.hits;
+        const auto pending = slot.pending;
+        lock.unlock();
+        return pending.get();
+      }
+      if (auto state = use(slot)) {
+        ++stats_.hits;
+        return Kernel(std::move(state));
+      }
+      drop(found, dropped);
     }
-    ++misses_;
-    slots_.emplace(key, promise.get_future().share());
+    ++stats_.misses;
+    if (!keeps()) forget_the_dead(dropped);
+    slots_[std::string(key)].pending = promise.get_future().share();
   }
-  Result<Kernel> kernel = make_without_exceptions(make);
-  if (!kernel.ok()) {
+  Result<Kernel> kernel = without_exceptions(make);  // those who wait must wake
+  {
     std::lock_guard lock(mutex_);
-    slots_.erase(key);
+    auto found = slots_.find(key);
+    if (kernel.ok())
+      store(found, *kernel, dropped);
+    else
+      slots_.erase(found);
   }
   promise.set_value(kernel);
   return kernel;
 }
 
+std::shared_ptr<const KernelState> KernelCache::use(Slot& slot) {
+  if (!keeps()) return slot.seen.lock();
+  uses_.splice(uses_.begin(), uses_, slot.use);
+  return slot.kept;
+}
+
+std::shared_ptr<const KernelState> KernelCache::find(std::string_view key) {
+  std::lock_guard lock(mutex_);
+  auto found = slots_.find(key);
+  if (found == slots_.end() || found->second.pending.valid()) return nullptr;
+  auto state = use(found->second);
+  if (state != nullptr) ++stats_.hits;
+  return state;
+}
+
+void KernelCache::store(Slots::iterator found, const Kernel& kernel, Dropped& dropped) {
+  Slot& slot = found->second;
+  slot.pending = {};
+  slot.seen = kernel.state();
+  ++stats_.entries;
+  if (!keeps()) return;
+  slot.kept = kernel.state();
+  slot.bytes = kernel.memory_bytes() + found->first.size();
+  slot.use = uses_.insert(uses_.begin(), &found->first);
+  stats_.bytes += static_cast<int64_t>(slot.bytes);
+  evict(dropped);
+}
+
+void KernelCache::recount(std::string_view key) {
+  Dropped dropped;
+  std::lock_guard lock(mutex_);
+  auto found = slots_.find(key);
+  if (found == slots_.end() || found->second.kept == nullptr) return;
+  Slot& slot = found->second;
+  const size_t bytes = Kernel(slot.kept).memory_bytes() + found->first.size();
+  stats_.bytes += static_cast<int64_t>(bytes) - static_cast<int64_t>(slot.bytes);
+  slot.bytes = bytes;
+  evict(dropped);
+}
+
+void KernelCache::evict(Dropped& dropped) {
+  while (!uses_.empty() && static_cast<size_t>(stats_.bytes) > max_bytes_) {
+    ++stats_.evictions;
+    drop(slots_.find(*uses_.back()), dropped);
+  }
+}
+
+void KernelCache::drop(Slots::iterator found, Dropped& dropped) {
+  Slot& slot = found->second;
+  if (keeps()) uses_.erase(slot.use);
+  stats_.bytes -= static_cast<int64_t>(slot.bytes);
+  --stats_.entries;
+  dropped.push_back(slots_.extract(found));
+}
+
+// Whenever the entries have doubled, so that each costs a constant.
+void KernelCache::forget_the_dead(Dropped& dropped) {
+  if (slots_.size() < next_sweep_) return;
+  for (auto slot = slots_.begin(); slot != slots_.end();) {
+    const auto at = slot++;
+    if (!at->second.pending.valid() && at->second.seen.expired()) drop(at, dropped);
+  }
+  next_sweep_ = std::max<size_t>(64, 2 * slots_.size());
+}
+
 void KernelCache::clear() {
+  Dropped dropped;
   std::lock_guard lock(mutex_);
-  // Slots still being made stay: someone waits for them, and their maker will look for them.
-  std::erase_if(slots_, [](const auto& entry) {
-    return entry.second.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  });
+  for (auto slot = slots_.begin(); slot != slots_.end();) {
+    const auto at = slot++;
+    if (!at->second.pending.valid()) drop(at, dropped);
+  }
 }
 
-int64_t KernelCache::hits() const {
+KernelCache::Stats KernelCache::stats() const {
   std::lock_guard lock(mutex_);
-  return hits_;
-}
-
-int64_t KernelCache::misses() const {
-  std::lock_guard lock(mutex_);
-  return misses_;
+  return stats_;
 }
 
 }  // namespace convgen

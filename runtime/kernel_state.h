@@ -13,6 +13,7 @@
 #include "runtime/generic.h"
 #include "runtime/jit_session.h"
 #include "runtime/kernel.h"
+#include "runtime/promotion.h"
 
 namespace convgen {
 
@@ -38,6 +39,9 @@ class KernelState {
   std::string packed_tag;
   size_t packed_elements = 0;
   std::function<void(const float* weights, float* packed)> pack;
+
+  Status compile_status;  // why this is the generic path, where machine code was asked for
+  std::unique_ptr<Promotion> promotion;  // of a kernel whose machine code may come; else null
 
   // Whichever of the two `function` needs alive.
   std::unique_ptr<LoadedCode> code;

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <new>
@@ -28,7 +30,8 @@ Kernel fake_kernel(const std::string& name) {
 }
 
 // A maker that counts its calls.
-KernelCache::Maker counting(std::atomic<int>& calls, const std::string& name = "fake") {
+std::function<Result<Kernel>()> counting(std::atomic<int>& calls,
+                                         const std::string& name = "fake") {
   return [&calls, name]() -> Result<Kernel> {
     ++calls;
     return fake_kernel(name);
@@ -47,7 +50,8 @@ void wait_for_hits(const KernelCache& cache, int64_t hits) {
 
 // Asks for "key" from kThreads - 1 threads and this one, whose maker waits until all others have
 // found its slot, and then answers `answer`.
-std::vector<Result<Kernel>> ask_together(KernelCache& cache, const KernelCache::Maker& answer) {
+std::vector<Result<Kernel>> ask_together(KernelCache& cache,
+                                         const std::function<Result<Kernel>()>& answer) {
   std::vector<Result<Kernel>> found(kThreads, internal_error("never asked"));
   std::latch making(1);
   std::vector<std::thread> waiters;
@@ -213,6 +217,142 @@ TEST(KernelCacheTest, ClearAllTheTime) {
   clearer.join();
   EXPECT_EQ(cache.misses(), calls);
   EXPECT_EQ(cache.hits() + cache.misses(), 4 * 2000);
+}
+
+// --- The bound ---
+
+constexpr size_t kCodeBytes =
+    1 << 16;  // all else that is counted, of ten kernels, is less than half
+
+std::function<Result<Kernel>()> large(const std::string& name) {
+  return [name]() -> Result<Kernel> {
+    auto state = std::make_shared<KernelState>();
+    state->engine_name = name;
+    state->stats.code_bytes = kCodeBytes;
+    return Kernel(state);
+  };
+}
+
+// Room for so many large kernels.
+size_t room_for(size_t kernels) { return kernels * kCodeBytes + kCodeBytes / 2; }
+
+TEST(KernelCacheBoundTest, LeastRecentlyUsedGoesFirst) {
+  KernelCache cache(room_for(3));
+  for (const char* key : {"a", "b", "c"}) EXPECT_TRUE(cache.get_or_make(key, large(key)).ok());
+  EXPECT_TRUE(cache.get_or_make("a", must_not_make).ok());
+  EXPECT_TRUE(cache.get_or_make("d", large("d")).ok());
+  EXPECT_EQ(cache.stats().evictions, 1);
+  EXPECT_EQ(cache.find("b"), nullptr) << "not used since it was made";
+  for (const char* key : {"a", "c", "d"}) {
+    const auto found = cache.find(key);
+    ASSERT_NE(found, nullptr) << key;
+    EXPECT_EQ(found->engine_name, key);
+  }
+  // find() is a use: of c, a, d it is now c that was used last.
+  EXPECT_NE(cache.find("c"), nullptr);
+  EXPECT_TRUE(cache.get_or_make("e", large("e")).ok());
+  EXPECT_EQ(cache.find("a"), nullptr);
+  EXPECT_NE(cache.find("c"), nullptr);
+}
+
+TEST(KernelCacheBoundTest, BytesStayBelowIt) {
+  KernelCache cache(room_for(5));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(cache.get_or_make(std::to_string(i), large("x")).ok());
+    const KernelCache::Stats stats = cache.stats();
+    EXPECT_LE(stats.bytes, static_cast<int64_t>(room_for(5)));
+    EXPECT_EQ(stats.entries, std::min(i + 1, 5));
+    EXPECT_EQ(stats.evictions, std::max(i - 4, 0));
+  }
+  cache.clear();
+  EXPECT_EQ(cache.stats().bytes, 0);
+  EXPECT_EQ(cache.stats().entries, 0);
+}
+
+TEST(KernelCacheBoundTest, KeysCount) {
+  KernelCache cache(room_for(1));
+  EXPECT_TRUE(cache.get_or_make(std::string(2 * room_for(1), 'k'), large("x")).ok());
+  EXPECT_EQ(cache.stats().entries, 0);
+}
+
+TEST(KernelCacheBoundTest, WhoHasAHandleKeepsIt) {
+  KernelCache cache(room_for(1));
+  const Kernel kernel = *cache.get_or_make("a", large("mine"));
+  EXPECT_TRUE(cache.get_or_make("b", large("other")).ok());
+  EXPECT_EQ(cache.find("a"), nullptr);
+  EXPECT_EQ(kernel.engine_name(), "mine");
+}
+
+TEST(KernelCacheBoundTest, WhatIsLargerThanAllGoesToTheCallerAlone) {
+  KernelCache cache(kCodeBytes / 2);
+  for (int round = 0; round < 2; ++round) {
+    const Result<Kernel> kernel = cache.get_or_make("a", large("large"));
+    ASSERT_TRUE(kernel.ok());
+    EXPECT_EQ(kernel->engine_name(), "large");
+    EXPECT_EQ(cache.stats().entries, 0);
+    EXPECT_EQ(cache.stats().bytes, 0);
+    EXPECT_EQ(cache.stats().misses, round + 1);
+  }
+}
+
+TEST(KernelCacheBoundTest, RecountSeesAKernelGrow) {
+  KernelCache cache(room_for(2));
+  auto state = std::make_shared<KernelState>();
+  EXPECT_TRUE(cache.get_or_make("old", large("old")).ok());
+  EXPECT_TRUE(cache.get_or_make("grows", [&]() -> Result<Kernel> { return Kernel(state); }).ok());
+  const int64_t before = cache.stats().bytes;
+  state->stats.code_bytes = 2 * kCodeBytes;
+  EXPECT_EQ(cache.stats().bytes, before);
+  cache.recount("grows");
+  EXPECT_EQ(cache.find("old"), nullptr) << "there is no room for both";
+  EXPECT_NE(cache.find("grows"), nullptr);
+  cache.recount("nobody");
+}
+
+TEST(KernelCacheBoundTest, OnlyLivingKeepsNothingAlive) {
+  KernelCache cache(KernelCache::kOnlyLiving);
+  std::atomic<int> calls = 0;
+  {
+    const Kernel held = *cache.get_or_make("a", counting(calls, "a"));
+    EXPECT_EQ(cache.get_or_make("a", must_not_make)->engine_name(), "a");
+    EXPECT_NE(cache.find("a"), nullptr);
+  }
+  EXPECT_EQ(cache.find("a"), nullptr);
+  EXPECT_TRUE(cache.get_or_make("a", counting(calls, "a")).ok());
+  EXPECT_EQ(calls, 2);
+}
+
+// Kernels that come and go by the thousand leave no entries behind.
+TEST(KernelCacheBoundTest, OnlyLivingForgetsTheDead) {
+  KernelCache cache(KernelCache::kOnlyLiving);
+  std::atomic<int> calls = 0;
+  const Kernel held = *cache.get_or_make("held", counting(calls));
+  for (int i = 0; i < 10000; ++i)
+    EXPECT_TRUE(cache.get_or_make(std::to_string(i), counting(calls)).ok());
+  EXPECT_LE(cache.stats().entries, 200);
+  EXPECT_TRUE(cache.get_or_make("held", must_not_make).ok());
+}
+
+// Acquired, used and let go of by many, in a cache that holds half of them.
+TEST(KernelCacheBoundTest, ManyThreadsAtTheBound) {
+  constexpr int kRounds = 4000;
+  KernelCache cache(room_for(8));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 16; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kRounds; ++i) {
+        const std::string key = std::to_string((i * 7 + t) % 16);
+        const Result<Kernel> kernel = cache.get_or_make(key, large(key));
+        ASSERT_TRUE(kernel.ok());
+        ASSERT_EQ(kernel->engine_name(), key);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const KernelCache::Stats stats = cache.stats();
+  EXPECT_LE(stats.bytes, static_cast<int64_t>(room_for(8)));
+  EXPECT_EQ(stats.hits + stats.misses, 16 * kRounds);
+  EXPECT_EQ(stats.misses - stats.evictions, stats.entries);
 }
 
 }  // namespace
