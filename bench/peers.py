@@ -50,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="docs/peers.png for a complete run of the default layers on one"
                              " thread, else OUT/peers.png")  # fmt: skip
     options = parser.parse_args()
+    options.out = options.out.resolve()  # peers run in another directory
     options.peers = [name for name in options.peers.split(",") if name]
     unknown = sorted(set(options.peers) - set(ALL))
     if unknown:
