@@ -22,8 +22,6 @@ constexpr double kStoreCycles = 1.5;   // post-ops and store of one vector
 // a part of one vector, falling with the square of its width (3x3 at 112x112 and 224x224, 1x1 at
 // 56x56 and 112x112: 6x4 is 3 to 5 % ahead of 14x2 there, and behind it where dst stays in L2).
 constexpr double kScatteredStoreCycles = 56;
-// Tiles of groups do few products a store, and their src passes through L2 alike.
-constexpr double kScatteredGroupStoreCycles = 2;
 // Or where blocks of lanes x lanes are transposed on the way out, however few of their pixels are
 // real: log2(lanes) shuffles a vector and a store of part of a line.
 double transposed_store_cycles(int lanes) { return std::log2(lanes) + kStoreCycles; }
@@ -32,9 +30,6 @@ double transposed_store_cycles(int lanes) { return std::log2(lanes) + kStoreCycl
 // own out of L2, and costs its neighbours so much (depthwise 56x56x144: 113 us at 2 pixels, 120 at
 // 5, 126 at 14).
 constexpr double kStreamCycles = 0.1;
-// Fitted on 1x1 112x112x32->16: 75 us at 8x1, 81 at 12x1, 88 at 14x1, 94 at 28x1.
-constexpr double kLinesInFlight = 16;
-constexpr double kLineWaitCycles = 6;
 constexpr double kUnforeseenLines = 2;  // of a pixel; those behind have been fetched ahead
 // A permute and an addition, which compete for the ports of the FMAs.
 constexpr double kRotationCycles = 1;
@@ -48,9 +43,6 @@ constexpr double kPlaneBytesPerCycle = 40;
 // A planar step against the same FMAs of a direct one: 1x1 and 1D layers whose channels come first
 // reach 78 to 80 % of the rate where this model alone says 95.
 constexpr double kPlanarStep = 1.15;
-// Depthwise: one vector a pixel takes half of each pair of lines that is fetched together.
-constexpr double kNarrowBytesPerCycle = 16;
-constexpr double kWideBytesPerCycle = 32;
 
 struct Tile {
   double pixels;
@@ -75,7 +67,7 @@ double wait_cycles(const NestShape& shape, const Target& target, const Tile& til
   const double pixel_lines = static_cast<double>(shape.ic) / static_cast<double>(kLineFloats);
   const double lines = rows * row_pixels(shape, tile) * std::min(pixel_lines, kUnforeseenLines);
   const double blocks = static_cast<double>(std::max<int64_t>(1, shape.oc_blocks));
-  return std::max(0.0, lines - kLinesInFlight) * kLineWaitCycles / blocks;
+  return std::max(0.0, lines - target.core.lines_in_flight) * target.core.line_wait_cycles / blocks;
 }
 
 double direct_cycles(const NestShape& shape, const Target& target, const Schedule& schedule,
@@ -173,7 +165,7 @@ double store_cycles(const NestShape& shape, const Target& target, const Schedule
                          tile.vectors * schedule.lanes < static_cast<double>(shape.oc);
   if (!scattered) return kStoreCycles;
   return kStoreCycles + (lanes_span_groups(schedule.algorithm)
-                             ? kScatteredGroupStoreCycles
+                             ? target.core.scattered_store_cycles
                              : kScatteredStoreCycles / (tile.vectors * tile.vectors));
 }
 
@@ -189,8 +181,11 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
   const double outputs = tile.pixels * tile.vectors;
   const double tap_rows =
       schedule.unroll >= Unroll::kTaps ? 0 : static_cast<double>(shape.kernel.d * shape.kernel.h);
-  const double rest = kTileOverhead + tap_rows * kTapRowOverhead +
-                      outputs * store_cycles(shape, target, schedule, tile);
+  const CoreModel& core = target.core;
+  const double overhead =
+      schedule.algorithm == Algorithm::kDepthwise ? core.depthwise_tile_overhead : kTileOverhead;
+  const double rest =
+      overhead + tap_rows * kTapRowOverhead + outputs * store_cycles(shape, target, schedule, tile);
   // Taps outside the image are few; they are counted as if they were computed.
   if (lanes_are_pixels(schedule.algorithm))
     return planar_cycles(shape, target, schedule, tile) + rest;
@@ -202,9 +197,8 @@ double tile_cycles(const NestShape& shape, const Target& target, const Schedule&
   const double bytes = group_bytes(shape, schedule, tile);
   if (schedule.order == LoopOrder::kOcInner)
     return std::max(products + rest,
-                    bytes / kMemoryBytesPerCycle + outputs * tile.pixels * kStreamCycles);
-  return std::max(products,
-                  bytes / (tile.vectors > 1 ? kWideBytesPerCycle : kNarrowBytesPerCycle)) +
+                    bytes / core.memory_bytes + outputs * tile.pixels * kStreamCycles);
+  return std::max(products, bytes / (tile.vectors > 1 ? core.wide_bytes : core.narrow_bytes)) +
          rest;
 }
 
@@ -292,10 +286,21 @@ double predict_cycles(const ir::Conv& conv, const Schedule& schedule, const Targ
   return rows * cycles;
 }
 
+// The share of src that any tap reads. Pixels between strides are skipped where whole ones lie
+// behind each other; of planes, rows are.
+double touched_share(const ir::Conv& conv) {
+  const auto share = [](int64_t kernel, int64_t stride) {
+    return std::min(1.0, static_cast<double>(kernel) / static_cast<double>(stride));
+  };
+  const bool pixels = conv.src_layout == ir::ActivationLayout::kChannelsLast;
+  return share(conv.kernel.d, conv.strides.d) * share(conv.kernel.h, conv.strides.h) *
+         (pixels ? share(conv.kernel.w, conv.strides.w) : 1);
+}
+
 // oc-outer streams src once a block of output channels, unless it stays in L2; pixel-outer streams
 // the weights once a task, unless they do.
 Traffic predict_traffic(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
-  const double src = bytes_of(conv.src_elements());
+  const double src = touched_share(conv) * bytes_of(conv.src_elements());
   const double dst = bytes_of(conv.dst_elements());
   const double weights = bytes_of(conv.weights_elements());
   const double cache = 0.5 * static_cast<double>(target.l2_bytes);

@@ -36,7 +36,4 @@ struct Traffic {
 };
 Traffic predict_traffic(const ir::Conv& conv, const Schedule& schedule, const Target& target);
 
-// What one core draws from beyond its L2, measured at 8 to 12 on servers of 2023 to 2025.
-inline constexpr double kMemoryBytesPerCycle = 10;
-
 }  // namespace convgen::codegen

@@ -180,7 +180,7 @@ double predict_filter_cycles(const ir::Conv& conv, const FilterPlan& plan, bool 
       4.0 * (static_cast<double>(conv.src_elements()) / static_cast<double>(conv.n) +
              static_cast<double>(conv.dst_elements()) / static_cast<double>(conv.n));
   const bool fits = bytes <= 0.75 * static_cast<double>(target.l2_bytes);
-  const double memory = fits ? 0 : bytes / kMemoryBytesPerCycle;
+  const double memory = fits ? 0 : bytes / target.core.memory_bytes;
   // What is not the bottleneck does not hide behind it whole.
   constexpr double kExposed = 0.1;
   return static_cast<double>(conv.n) *

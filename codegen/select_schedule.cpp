@@ -17,25 +17,42 @@
 namespace convgen::codegen {
 namespace {
 
+// Few products a byte: where src and dst do not stay in L2, the order of memory counts for more
+// than keeping weights in registers (32 groups of 4 174 us against 250; depthwise: core_model.h).
+// But then each tile reads all weights, which must stay in L1 (28x28x256 in groups of 8, 74 KiB:
+// 175 us against 109).
+bool walks_in_order(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
+  constexpr double kGroupedShare = 0.75;
+  const double bytes =
+      4.0 * (static_cast<double>(conv.src_elements()) + static_cast<double>(conv.dst_elements()));
+  const double weights_bytes = 4.0 * static_cast<double>(conv.weights_elements());
+  const double share =
+      algorithm == Algorithm::kDepthwise ? target.core.depthwise_in_order_share : kGroupedShare;
+  return bytes > share * static_cast<double>(target.l2_bytes) &&
+         weights_bytes <= 0.75 * static_cast<double>(target.l1d_bytes);
+}
+
+// Neighbouring pixels share loads and permutes only where the taps of a row are unrolled. Depthwise
+// rows are short, and as a loop may cost a quarter of the speed.
+Unroll unroll_of_taps(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
+  if (algorithm == Algorithm::kGrouped) return Unroll::kRow;
+  if (algorithm == Algorithm::kRotated) return Unroll::kTaps;
+  if (algorithm != Algorithm::kDepthwise) return Unroll::kTile;
+  return static_cast<double>(conv.kernel.product()) > target.core.depthwise_unrolled_taps
+             ? Unroll::kRow
+             : Unroll::kTaps;
+}
+
 // Decided before tiles are compared, the same for all of them.
 Schedule common_schedule(const ir::Conv& conv, const Target& target, Algorithm algorithm) {
   Schedule schedule;
   schedule.algorithm = algorithm;
   schedule.merge_rows = can_merge_rows(conv) && algorithm != Algorithm::kStaged;
   schedule.epilogue = select_epilogue(conv);
-  // Neighbouring pixels share loads and permutes only where the taps of a row are unrolled; rows of
-  // depthwise taps are short, and as a loop cost a quarter of the speed.
-  if (algorithm == Algorithm::kGrouped) schedule.unroll = Unroll::kRow;
-  if (algorithm == Algorithm::kDepthwise || algorithm == Algorithm::kRotated)
-    schedule.unroll = Unroll::kTaps;
-  // Few products a byte: where src and dst do not stay in L2, the order of memory counts for more
-  // than keeping weights in registers (depthwise 56x56x144 111 us against 125, stride 2 124 against
-  // 149, 32 groups of 4 174 against 250).
-  const double bytes =
-      4.0 * (static_cast<double>(conv.src_elements()) + static_cast<double>(conv.dst_elements()));
+  schedule.unroll = unroll_of_taps(conv, target, algorithm);
   if (lanes_span_groups(algorithm))
-    schedule.order = bytes > 0.75 * static_cast<double>(target.l2_bytes) ? LoopOrder::kOcInner
-                                                                         : LoopOrder::kPixelOuter;
+    schedule.order =
+        walks_in_order(conv, target, algorithm) ? LoopOrder::kOcInner : LoopOrder::kPixelOuter;
   return schedule;
 }
 
@@ -215,8 +232,11 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
       1, shape.n * shape.groups * shape.out.d * (pixel_outer ? 1 : shape.oc_blocks));
   const int64_t splits = (wanted + outer - 1) / outer;
 
+  // Channels of other groups, and a single block, share nothing that a task would keep for them.
+  const bool reuses =
+      pixel_outer && shape.oc_blocks > 1 && !(spans && schedule.order == LoopOrder::kPixelOuter);
   int64_t rows = std::max<int64_t>(1, (shape.out.h + splits - 1) / splits);
-  if (pixel_outer)
+  if (reuses)
     rows = std::min(rows, items_in_cache(shape, target, spans, static_cast<double>(shape.out.w)));
   schedule.rows_per_task = balanced_run(shape.out.h, outer, rows, threads);
   while (schedule.rows_per_task > 1 && stage_floats(conv, schedule) > stage_budget(target))
@@ -225,8 +245,7 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
 
   const int64_t row_splits = shape.out.h > 1 ? 1 : splits;
   int64_t tiles = std::max<int64_t>(1, (shape.row_tiles + row_splits - 1) / row_splits);
-  if (pixel_outer)
-    tiles = std::min(tiles, items_in_cache(shape, target, spans, schedule.tile_pixels));
+  if (reuses) tiles = std::min(tiles, items_in_cache(shape, target, spans, schedule.tile_pixels));
   tiles = balanced_run(shape.row_tiles, outer * shape.out.h, tiles, threads);
   schedule.tiles_per_task = tiles >= shape.row_tiles ? 0 : tiles;
 }
@@ -338,7 +357,7 @@ Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
   const Traffic traffic = predict_traffic(conv, best, target);
   const double bytes = std::min(traffic.oc_outer_bytes, traffic.pixel_outer_bytes);
   selection.schedule = schedule;
-  selection.predicted_cycles = std::max(compute, bytes / kMemoryBytesPerCycle);
+  selection.predicted_cycles = std::max(compute, bytes / target.core.memory_bytes);
   selection.reason = fmt::format(
       "{} pixels x {} {} keep {} of {} registers as accumulators; {} bound ({:.0f} cycles of "
       "arithmetic, {:.0f} of memory)",
@@ -347,8 +366,8 @@ Selection select_nest(const ir::Conv& conv, const Target& target, int threads) {
                                            : fmt::format("vectors of {}", schedule.lanes),
       schedule.accumulators(schedule.tile_pixels, schedule.tile_vectors) *
           nest_shape(conv, schedule).rotations,
-      target.vector_registers, compute * kMemoryBytesPerCycle >= bytes ? "compute" : "memory",
-      compute, bytes / kMemoryBytesPerCycle);
+      target.vector_registers, compute * target.core.memory_bytes >= bytes ? "compute" : "memory",
+      compute, bytes / target.core.memory_bytes);
   return selection;
 }
 

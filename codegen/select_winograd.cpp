@@ -20,28 +20,10 @@ namespace {
 // microseconds, and not worth a larger error.
 constexpr double kWorthwhileMultiplyAdds = 4e6;
 
-// Fitted, by least squares of relative errors, on 1,960 runs: 70 to 110 schedules each of 24 layers
-// from 7x7x512 to 224x224x64, 3x3, 1x3, 3x1 and 5x5. The logarithms of the errors spread by 0.16.
-constexpr double kProductShare = 0.96;  // of what the arithmetic of a direct tile alone takes
-// More, where each product needs a broadcast of its own: fitted 1.03, but 27x1 and 28x1 lose 13 %
-// to 7x3 and 10x2 (33x35x17, 56x56x256).
-constexpr double kOneVector = 1.08;
-// Neither that nor reading again where a task is one group of tiles, and its weights pass L2 so
-// many times: each is read once, as it arrives (14x14x512: 16x1 takes 1,670 us, 8x2 1,720 to 2,070;
-// 14x14, 96 -> 208 channels: 142 and 139).
-constexpr double kPassingWeights = 2;
-constexpr double kTileOverhead = 12;      // not fitted: a loop entered and left
-constexpr double kTransformCycles = 5.7;  // a point of a vector of channels, in or out
-// The same of sources that another task transforms too: two cores fetch them. Not fitted: on two
-// threads 28x28x128 takes 196 us where each does half of the channels, 164 where each does half of
-// the tiles; 56x56x64 takes 203 and 158, 38x38x96 takes 266 and 248.
+// Two cores fetch sources that another task transforms too. Not fitted: on two threads 28x28x128
+// takes 196 us where each does half of the channels, 164 where each does half of the tiles;
+// 56x56x64 takes 203 and 158, 38x38x96 takes 266 and 248.
 constexpr double kTransformedAgain = 3.5;
-constexpr double kReadBytesL1 = 304;     // a cycle, of a block's weights, again for each tile
-constexpr double kReadBytesL2 = 153;     // the same of weights that pass half of L1
-constexpr double kStreamedBytes = 13.7;  // a cycle, of weights fetched ahead
-constexpr double kSpilledBytes = 4.4;    // a cycle, of tiles that leave L2 and come back
-constexpr double kReadAgainBytes = 40;   // a cycle, of sources that left L2, for each block
-constexpr double kSourcesInL2 = 0.45;    // of it, beyond which they do
 
 double bytes_of_weights(const PackedLayout& layout) {
   return 4 * static_cast<double>(layout.elements());
@@ -52,61 +34,79 @@ bool streams(double bytes, const Target& target) {
   return bytes > 0.5 * static_cast<double>(target.l2_bytes);
 }
 
-// The matrix products of all tasks.
+// The matrix products of all tasks, their operands at hand.
 double product_cycles(const WinogradShape& shape, const PackedLayout& layout, int64_t ic,
                       const Schedule& schedule, const Target& target) {
+  const WinogradCosts& costs = target.core.winograd;
   const auto tasks = static_cast<double>(shape.tile_tasks);
   const auto task_tiles = static_cast<double>(shape.tiles_per_task);
   const double last_tiles = static_cast<double>(shape.tiles) - (tasks - 1) * task_tiles;
   const double pixels = schedule.tile_pixels;
   const double task_weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
-  const bool read_once = shape.tiles_per_task <= schedule.tile_pixels &&
-                         task_weights > kPassingWeights * static_cast<double>(target.l2_bytes);
+  const bool read_once =
+      shape.tiles_per_task <= schedule.tile_pixels &&
+      task_weights > costs.passing_weights * static_cast<double>(target.l2_bytes);
   const double groups = (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
   const auto block_cycles = [&](double vectors) {
     const double weights = 4 * static_cast<double>(ic) * vectors * schedule.lanes;
     const bool in_l1 = weights <= 0.5 * static_cast<double>(target.l1d_bytes);
-    const double share = kProductShare * (vectors == 1 && !read_once ? kOneVector : 1);
-    const double products =
-        share * static_cast<double>(ic) * step_cycles(target, pixels, vectors) + kTileOverhead;
-    const double read_bytes = in_l1 ? kReadBytesL1 : kReadBytesL2;
+    const double share = costs.product_share * (vectors == 1 && !read_once ? costs.one_vector : 1);
+    const double products = share * static_cast<double>(ic) * step_cycles(target, pixels, vectors) +
+                            costs.tile_overhead;
+    const double read_bytes = in_l1 ? costs.read_bytes_l1 : costs.read_bytes_l2;
     return groups * (products + (read_once ? 0 : weights / read_bytes));
   };
   double blocks = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
   if (layout.tail_width() > 0)
     blocks += block_cycles(static_cast<double>(layout.tail_width() / layout.lanes));
-  return blocks * static_cast<double>(shape.points);
+  return blocks * static_cast<double>(shape.points) *
+         (schedule.order == LoopOrder::kOcOuter ? 1 : costs.pixel_outer);
+}
+
+// A task's weights, where they do not stay in L2, stream in behind the products, as far as they do.
+double streamed_product_cycles(const WinogradShape& shape, const PackedLayout& layout,
+                               double products, const Target& target) {
+  const double weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
+  if (!streams(weights, target)) return products;
+  const WinogradCosts& costs = target.core.winograd;
+  const double stream = static_cast<double>(shape.tasks()) * weights / costs.streamed_bytes;
+  return std::max(products, stream) + (1 - costs.stream_overlap) * std::min(products, stream);
+}
+
+// Transformed sources of a task, and the products that wait to be transformed.
+double kept_bytes(const WinogradShape& shape) {
+  return 4 * static_cast<double>(shape.points * shape.tiles_per_task) *
+         static_cast<double>(shape.channels + shape.outputs);
 }
 
 double transform_cycles(const WinogradShape& shape, const PackedLayout& layout,
-                        const Schedule& schedule) {
+                        const Schedule& schedule, const Target& target) {
+  const WinogradCosts& costs = target.core.winograd;
   const double vectors_in = static_cast<double>(shape.channels / schedule.lanes);
   const double vectors_out = static_cast<double>(
       (layout.full_blocks() * layout.oc_block + layout.tail_width()) / schedule.lanes);
   const double again = kTransformedAgain * static_cast<double>(shape.block_tasks - 1);
-  return static_cast<double>(shape.tiles) * static_cast<double>(shape.points) * kTransformCycles *
+  const bool in_l1 = kept_bytes(shape) <= static_cast<double>(target.l1d_bytes);
+  return static_cast<double>(shape.tiles) * static_cast<double>(shape.points) *
+         (in_l1 ? costs.transform_cycles_l1 : costs.transform_cycles) *
          (vectors_in + again * vectors_in + vectors_out);
 }
 
-// A task's weights stream in unless they stay in L2; what of the transformed
-// tiles does not stay there between transform and product goes out and comes back; and with blocks
-// of output channels around the points, each of them reads all sources again.
-double memory_cycles(const WinogradShape& shape, const PackedLayout& layout, LoopOrder order,
-                     const Target& target) {
+// What of the transformed tiles does not stay in L2 between transform and product goes out and
+// comes back; and with blocks of output channels around the points, each of them reads all sources
+// again.
+double memory_cycles(const WinogradShape& shape, LoopOrder order, const Target& target) {
+  const WinogradCosts& costs = target.core.winograd;
   const double l2 = static_cast<double>(target.l2_bytes);
-  const double weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
-  const double kept = 4 * static_cast<double>(shape.points * shape.tiles_per_task) *
-                      static_cast<double>(shape.channels + shape.outputs);
-  const double streamed = streams(weights, target) ? weights : 0;
   const double sources = 4 * static_cast<double>(shape.points) *
                          static_cast<double>(std::min(shape.tiles_per_task, shape.tiles)) *
                          static_cast<double>(shape.channels);
   const auto blocks = static_cast<double>(shape.blocks_per_task);
-  const bool again = order == LoopOrder::kOcOuter && sources > kSourcesInL2 * l2;
+  const bool again = order == LoopOrder::kOcOuter && sources > costs.sources_l2_share * l2;
   const double read_again = again ? (blocks - 1) * sources : 0;
-  const double spilled = std::max(0.0, kept - 0.75 * l2);
+  const double spilled = std::max(0.0, kept_bytes(shape) - costs.kept_l2_share * l2);
   return static_cast<double>(shape.tasks()) *
-         (streamed / kStreamedBytes + spilled / kSpilledBytes + read_again / kReadAgainBytes);
+         (spilled / costs.spilled_bytes + read_again / costs.read_again_bytes);
 }
 
 bool is_comfortable(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
@@ -157,9 +157,10 @@ double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
                                const Target& target) {
   const WinogradShape shape = winograd_shape(conv, schedule);
   const PackedLayout layout = packed_layout(conv, schedule);
-  return product_cycles(shape, layout, conv.ic, schedule, target) +
-         transform_cycles(shape, layout, schedule) +
-         memory_cycles(shape, layout, schedule.order, target);
+  const double products = product_cycles(shape, layout, conv.ic, schedule, target);
+  return streamed_product_cycles(shape, layout, products, target) +
+         transform_cycles(shape, layout, schedule, target) +
+         memory_cycles(shape, schedule.order, target);
 }
 
 namespace {

@@ -48,7 +48,9 @@ int64_t cache_bytes(int name, int64_t otherwise) {
   return bytes > 0 ? bytes : otherwise;
 }
 
-void read_caches(Target& target) {
+// What schedules depend on besides instructions, of the machine this runs on.
+void read_machine(Target& target) {
+  target.core = core_model(llvm::sys::getHostCPUName());
   target.l1d_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, target.l1d_bytes);
   target.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, target.l2_bytes);
   target.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE, target.l3_bytes);
@@ -125,7 +127,7 @@ Result<Target> host_target() {
     target.features.push_back((feature.second ? "+" : "-") + feature.first().str());
   std::sort(target.features.begin(), target.features.end());
   derive(target);
-  read_caches(target);
+  read_machine(target);
   return target;
 }
 
@@ -153,7 +155,10 @@ Result<Target> make_target(const std::string& triple, const std::string& cpu,
     target.triple = wanted;
     target.cpu = baseline_cpu(llvm::Triple(wanted));
     target.tune_cpu = cpu.empty() ? target.cpu : cpu;
-    if (is_host) read_caches(target);
+    if (is_host)
+      read_machine(target);
+    else
+      target.core = core_model(target.tune_cpu);
   }
   auto info = subtarget(wanted, cpu.empty() ? target.cpu : cpu, features);
   if (!info) return info.status();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/core_model.h"
 #include "ir/status.h"
 
 namespace convgen::codegen {
@@ -27,6 +28,9 @@ struct Target {
   int64_t l1d_bytes = 32 << 10;
   int64_t l2_bytes = 1 << 20;
   int64_t l3_bytes = 32 << 20;
+
+  // What the cost model knows of the core: the host's own, whatever instructions it is to use.
+  CoreModel core;
 
   // The features joined as LLVM takes them: "+avx,+avx2,...".
   std::string feature_string() const;
