@@ -30,10 +30,10 @@ constexpr WinogradCosts kZen5Winograd = {
 };
 
 // Depthwise layers beyond L2 move 19 to 27 bytes a cycle in any order; walking them in that of
-// memory reads their weights again for each tile, and is 25 to 35 % slower (56x56x144: 50 us against
-// 35). Tiles of one vector are 10 to 20 % ahead of wider ones, 4 to 14 pixels alike. Rows of five taps
-// as a loop: 28x28x240 34 us against 36, 56x56x144 with stride 2 25 against 29; of three taps it makes
-// no difference.
+// memory reads their weights again for each tile, and is 25 to 35 % slower (56x56x144: 50 us
+// against 35). Tiles of one vector are 10 to 20 % ahead of wider ones, 4 to 14 pixels alike. Rows
+// of five taps as a loop: 28x28x240 34 us against 36, 56x56x144 with stride 2 25 against 29; of
+// three taps it makes no difference.
 constexpr CoreModel kZen5 = {
     .memory_bytes = 25,
     .lines_in_flight = 32,

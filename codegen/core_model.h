@@ -23,17 +23,17 @@ struct WinogradCosts {
   double passing_weights = 2;
   // More, where the products of all channels lie in scratch before any is transformed.
   double pixel_outer = 1;
-  double tile_overhead = 12;          // not fitted: a loop entered and left
-  double transform_cycles = 5.7;      // a point of a vector of channels, in or out
-  double transform_cycles_l1 = 5.7;   // the same where a task's points all stay in L1
-  double read_bytes_l1 = 304;         // a cycle, of a block's weights, again for each tile
-  double read_bytes_l2 = 153;         // the same of weights that pass half of L1
-  double streamed_bytes = 13.7;       // a cycle, of weights fetched ahead
-  double stream_overlap = 0;          // of the shorter of stream and products: hidden in the other
-  double kept_l2_share = 0.75;        // of L2: what transformed tiles may take
-  double spilled_bytes = 4.4;         // a cycle, of tiles that leave it and come back
-  double read_again_bytes = 40;       // a cycle, of sources that left L2, for each block
-  double sources_l2_share = 0.45;     // of L2, beyond which they do
+  double tile_overhead = 12;         // not fitted: a loop entered and left
+  double transform_cycles = 5.7;     // a point of a vector of channels, in or out
+  double transform_cycles_l1 = 5.7;  // the same where a task's points all stay in L1
+  double read_bytes_l1 = 304;        // a cycle, of a block's weights, again for each tile
+  double read_bytes_l2 = 153;        // the same of weights that pass half of L1
+  double streamed_bytes = 13.7;      // a cycle, of weights fetched ahead
+  double stream_overlap = 0;         // of the shorter of stream and products: hidden in the other
+  double kept_l2_share = 0.75;       // of L2: what transformed tiles may take
+  double spilled_bytes = 4.4;        // a cycle, of tiles that leave it and come back
+  double read_again_bytes = 40;      // a cycle, of sources that left L2, for each block
+  double sources_l2_share = 0.45;    // of L2, beyond which they do
 };
 
 struct CoreModel {
@@ -47,8 +47,8 @@ struct CoreModel {
   double narrow_bytes = 16;
   double wide_bytes = 32;
   double depthwise_tile_overhead = 30;  // cycles: branch to the segment, addresses, zeroing
-  // Cycles more for a vector of outputs, where a pixel of dst is written in parts, far apart in time,
-  // on its way through L2 (lanes that span groups).
+  // Cycles more for a vector of outputs, where a pixel of dst is written in parts, far apart in
+  // time, on its way through L2 (lanes that span groups).
   double scattered_store_cycles = 2;
   // Filters of more taps are a loop over rows of taps (depthwise).
   double depthwise_unrolled_taps = std::numeric_limits<double>::infinity();

@@ -3,6 +3,7 @@
 // Conv x Schedule x Target; the constants carry where they come from.
 #pragma once
 
+#include "codegen/nest_shape.h"
 #include "codegen/schedule.h"
 #include "codegen/target.h"
 #include "ir/conv.h"
@@ -22,6 +23,11 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
 // vectors. interleaved: the vectors of all channels are, on their way into dst.
 inline constexpr int kMaxPlanarRuns = 4;
 int max_planar_channels(const Target& target, int runs, int lanes = 16, bool interleaved = false);
+
+// Neighbouring tiles of a row whose sources stay in L1 until the next row of outputs reads them
+// again, where lanes span groups; 0: not even one's do. All tiles of the row where nothing is
+// shared.
+int64_t tiles_in_l1(const NestShape& shape, const Target& target, const Schedule& schedule);
 
 // Cycles of one step (one tap, one input channel) of a direct tile, its operands in L1.
 double step_cycles(const Target& target, double pixels, double vectors);

@@ -119,6 +119,46 @@ INSTANTIATE_TEST_SUITE_P(Targets, CostModelOn, ::testing::ValuesIn(testing::all_
                            return testing::test_name_of(instance.param);
                          });
 
+// Pixels 2^k lines apart share 1/2^k of L1's sets: of 512 channels it holds fewer than of 528.
+TEST(TilesInL1, PowersOfTwoLeaveRoomForFewer) {
+  const Target target = target_of("x86-64-v4");  // 32 KiB: 8 ways of 64 lines
+  const Schedule schedule = schedule_of("depthwise lanes=16 tile=4x2");
+  const auto tiles = [&](int width, int channels) {
+    const ir::Conv conv = conv_of(fmt::format(
+        "conv2d src=f32:nhwc:1x56x{0}x{1} weights=f32:hwio:3x3x1x{1} pads=1x1 groups={1}", width,
+        channels));
+    return tiles_in_l1(nest_shape(conv, schedule), target, schedule);
+  };
+  EXPECT_EQ(tiles(56, 528), 14);  // all of a row: 3 rows of 58 lines, and 56 of dst, of 256
+  EXPECT_EQ(tiles(56, 64), 7);    // of 128: 3 rows of 30, and 28; an eighth tile would make 134
+  EXPECT_EQ(tiles(56, 128), 3);   // of 64: 3 rows of 14, and 12
+  EXPECT_EQ(tiles(56, 256), 1);   // of 32: 3 rows of 6, and 4
+  EXPECT_EQ(tiles(56, 1024), 0);  // of 8
+  EXPECT_LT(tiles(280, 528), 70);
+}
+
+TEST(TilesInL1, WhatNothingSharesNeedNotStay) {
+  const Target target = target_of("x86-64-v4");
+  const Schedule schedule = schedule_of("depthwise lanes=16 tile=4x1");
+  const auto all = [&](const std::string& text) {
+    const NestShape shape = nest_shape(conv_of(text), schedule);
+    return tiles_in_l1(shape, target, schedule) == shape.row_tiles;
+  };
+  EXPECT_TRUE(all("conv1d src=f32:nwc:1x4096x1024 weights=f32:wio:3x1x1024 groups=1024"));
+  EXPECT_TRUE(all("conv2d src=f32:nhwc:1x9x512x1024 weights=f32:hwio:1x3x1x1024 groups=1024"));
+  EXPECT_FALSE(all("conv2d src=f32:nhwc:1x9x512x1024 weights=f32:hwio:3x1x1x1024 groups=1024"));
+}
+
+TEST(TilesInL1, LostLinesCost) {
+  const ir::Conv conv =
+      conv_of("conv2d src=f32:nhwc:1x14x14x1024 weights=f32:hwio:3x3x1x1024 pads=1x1 groups=1024");
+  const Schedule schedule = schedule_of("depthwise lanes=16 tile=4x2 unroll=taps");
+  Target target = target_of("x86-64-v4");
+  const double lost = predict_cycles(conv, schedule, target);
+  target.l1d_bytes = int64_t{1} << 20;
+  EXPECT_LT(predict_cycles(conv, schedule, target), 0.8 * lost);
+}
+
 Target with_l2(int64_t bytes) {
   Target target = target_of("x86-64-v4");
   target.l2_bytes = bytes;

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "codegen/compile.h"
+#include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
 #include "ir/random_conv.h"
 #include "tests/codegen/codegen_test_support.h"
@@ -242,6 +243,25 @@ TEST(SelectScheduleChoice, ChannelsInnermostWhereGroupsPassL2) {
     EXPECT_EQ(select_schedule(conv_of(small), target).schedule.order, LoopOrder::kOcInner);
   }
   EXPECT_EQ(selected(kGroupsOf4, "x86-64-v4").order, LoopOrder::kOcInner);
+}
+
+// Tasks of depthwise layers are columns, so narrow that the next row finds its sources in L1.
+TEST(SelectScheduleChoice, DepthwiseTasksStayInL1) {
+  for (const int channels : {32, 64, 96, 128, 256, 512})
+    for (const std::string& name : testing::all_target_names()) {
+      const ir::Conv conv = conv_of(fmt::format(
+          "conv2d src=f32:nhwc:1x28x28x{0} weights=f32:hwio:3x3x1x{0} pads=1x1 groups={0}",
+          channels));
+      Target target = target_of(name);
+      target.l1d_bytes = 48 << 10;
+      target.l2_bytes = int64_t{16} << 20;
+      const Schedule schedule = select_schedule(conv, target).schedule;
+      const NestShape shape = nest_shape(conv, schedule);
+      SCOPED_TRACE(fmt::format("{} channels on {}: {}", channels, name, print_schedule(schedule)));
+      const int64_t kept = tiles_in_l1(shape, target, schedule);
+      EXPECT_GE(kept, 1);
+      EXPECT_LE(schedule.tiles_per_task == 0 ? shape.row_tiles : schedule.tiles_per_task, kept);
+    }
 }
 
 TEST(SelectScheduleChoice, ChannelsInnermostForGroupsOnly) {
