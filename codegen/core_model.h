@@ -29,11 +29,15 @@ struct WinogradCosts {
   double read_bytes_l1 = 304;        // a cycle, of a block's weights, again for each tile
   double read_bytes_l2 = 153;        // the same of weights that pass half of L1
   double streamed_bytes = 13.7;      // a cycle, of weights fetched ahead
-  double stream_overlap = 0;         // of the shorter of stream and products: hidden in the other
-  double kept_l2_share = 0.75;       // of L2: what transformed tiles may take
-  double spilled_bytes = 4.4;        // a cycle, of tiles that leave it and come back
-  double read_again_bytes = 40;      // a cycle, of sources that left L2, for each block
-  double sources_l2_share = 0.45;    // of L2, beyond which they do
+  double stream_shared = 0;          // more of its time from beyond L3, for each other thread
+  // Whether weights are fetched ahead even where a task is one group of tiles, which could read
+  // them as they arrive.
+  bool one_group_prefetches = true;
+  double stream_overlap = 0;       // of the shorter of stream and products: hidden in the other
+  double kept_l2_share = 0.75;     // of L2: what transformed tiles may take
+  double spilled_bytes = 4.4;      // a cycle, of tiles that leave it and come back
+  double read_again_bytes = 40;    // a cycle, of sources that left L2, for each block
+  double sources_l2_share = 0.45;  // of L2, beyond which they do
 };
 
 struct CoreModel {

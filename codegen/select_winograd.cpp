@@ -65,11 +65,14 @@ double product_cycles(const WinogradShape& shape, const PackedLayout& layout, in
 
 // A task's weights, where they do not stay in L2, stream in behind the products, as far as they do.
 double streamed_product_cycles(const WinogradShape& shape, const PackedLayout& layout,
-                               double products, const Target& target) {
+                               double products, const Target& target, int threads) {
   const double weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
   if (!streams(weights, target)) return products;
   const WinogradCosts& costs = target.core.winograd;
-  const double stream = static_cast<double>(shape.tasks()) * weights / costs.streamed_bytes;
+  const bool from_memory = bytes_of_weights(layout) > static_cast<double>(target.l3_bytes);
+  const double shared = from_memory ? costs.stream_shared * (threads - 1) : 0;
+  const double stream =
+      static_cast<double>(shape.tasks()) * weights / costs.streamed_bytes * (1 + shared);
   return std::max(products, stream) + (1 - costs.stream_overlap) * std::min(products, stream);
 }
 
@@ -148,17 +151,18 @@ int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Sc
   if (!streams_weights(conv, target, schedule)) return 0;
   const int64_t groups =
       std::max<int64_t>(1, std::min(shape.tiles, shape.tiles_per_task) / schedule.tile_pixels);
+  if (groups == 1 && !target.core.winograd.one_group_prefetches) return 0;
   const int64_t lines =
       int64_t{schedule.ic_unroll} * schedule.tile_vectors * schedule.lanes / kLineFloats;
   return static_cast<int>((lines + groups - 1) / groups);
 }
 
-double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
-                               const Target& target) {
+double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target,
+                               int threads) {
   const WinogradShape shape = winograd_shape(conv, schedule);
   const PackedLayout layout = packed_layout(conv, schedule);
   const double products = product_cycles(shape, layout, conv.ic, schedule, target);
-  return streamed_product_cycles(shape, layout, products, target) +
+  return streamed_product_cycles(shape, layout, products, target, threads) +
          transform_cycles(shape, layout, schedule, target) +
          memory_cycles(shape, schedule.order, target);
 }
@@ -217,8 +221,9 @@ std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target
               schedule.blocks_per_task = blocks;
               const WinogradShape shape = winograd_shape(conv, schedule);
               if (shape.scratch_floats > kMaxScratchFloats) continue;
-              tiles.push_back({schedule, unevenness(shape, threads) *
-                                             predict_winograd_cycles(conv, schedule, target)});
+              tiles.push_back(
+                  {schedule, unevenness(shape, threads) *
+                                 predict_winograd_cycles(conv, schedule, target, threads)});
             }
           }
   }

@@ -10,10 +10,10 @@
 
 namespace convgen::codegen {
 
-// Cycles of one run on one thread, the way of weights and transformed tiles through memory
-// included.
-double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule,
-                               const Target& target);
+// Cycles that all threads together spend in one run, the way of weights and transformed tiles
+// through memory included.
+double predict_winograd_cycles(const ir::Conv& conv, const Schedule& schedule, const Target& target,
+                               int threads = 1);
 
 // The most tiles to compute together, of so many vectors, whose sums stay in registers
 // (tests/codegen/spill_test.cpp). Among prefetches LLVM wants two registers more than sums, weights

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <sstream>
 
@@ -48,12 +49,28 @@ int64_t cache_bytes(int name, int64_t otherwise) {
   return bytes > 0 ? bytes : otherwise;
 }
 
+// Bytes of the L3 that this core shares with its neighbours, as the kernel tells ("32768K"): the C
+// library adds up all of a package. 0 where it tells nothing.
+int64_t shared_l3_bytes() {
+  for (int index = 0; index < 8; ++index) {
+    const std::string folder = fmt::format("/sys/devices/system/cpu/cpu0/cache/index{}/", index);
+    std::ifstream level_file(folder + "level"), size_file(folder + "size");
+    int level = 0;
+    int64_t kib = 0;
+    char unit = 0;
+    if (level_file >> level && level == 3 && size_file >> kib >> unit && unit == 'K')
+      return kib << 10;
+  }
+  return 0;
+}
+
 // What schedules depend on besides instructions, of the machine this runs on.
 void read_machine(Target& target) {
   target.core = core_model(llvm::sys::getHostCPUName());
   target.l1d_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, target.l1d_bytes);
   target.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE, target.l2_bytes);
-  target.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE, target.l3_bytes);
+  const int64_t l3_bytes = shared_l3_bytes();
+  target.l3_bytes = l3_bytes > 0 ? l3_bytes : cache_bytes(_SC_LEVEL3_CACHE_SIZE, target.l3_bytes);
 }
 
 Result<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget(const std::string& triple,
