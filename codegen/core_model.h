@@ -56,6 +56,8 @@ struct CoreModel {
   double scattered_store_cycles = 2;
   // Filters of more taps are a loop over rows of taps (depthwise).
   double depthwise_unrolled_taps = std::numeric_limits<double>::infinity();
+  // Lanes of filters with known weights whose image comes from beyond L3; 0: as many as there are.
+  int filter_lanes_from_memory = 0;
   // Of L2: where src and dst of a depthwise layer take more, they are walked in the order of memory
   // (56x56x144: 111 us against 125, stride 2: 124 against 149).
   double depthwise_in_order_share = 0.75;

@@ -23,8 +23,10 @@ constexpr double kStoreCycles = 1.5;  // with post-ops, of a vector
 constexpr double kTileOverhead = 12;
 constexpr double kCopyCycles = 3;  // of a vector of a tile at the border
 
-// Rows of outputs that share loads. More bring little, and take registers.
+// Rows of outputs that share loads. More bring little, and take registers, but where the image
+// comes from memory.
 constexpr int kMaxRows = 4;
+constexpr int kMaxRowsFromMemory = 8;
 constexpr int kMaxRuns = 8;
 
 // Vector operations of one tile with so many rows of outputs.
@@ -103,8 +105,21 @@ CodeSize code_size_of(const ir::Conv& conv, const FilterPlan& plan, const Schedu
 }
 
 // Sums of a tile, and of the look at what it reads, that stay in registers beside sources on their
-// way and weights: as many as no selected filter of a picture spills (spill_test.cpp).
-int registers_for_sums(const Target& target) { return target.vector_registers >= 32 ? 18 : 7; }
+// way and weights: as many as no selected filter of a picture spills (spill_test.cpp). Narrow
+// vectors wait for memory, and a sum more on its way to L1 costs less than a row of src read again.
+int registers_for_sums(const Target& target, bool narrow) {
+  if (target.vector_registers < 32) return 7;
+  return narrow ? 24 : 18;
+}
+
+// An image that passes half of L3, on a core that takes it in narrower vectors then.
+bool takes_narrow_vectors(const ir::Conv& conv, const Target& target) {
+  const double bytes = 4.0 * static_cast<double>(conv.src_elements() + conv.dst_elements()) /
+                       static_cast<double>(std::max<int64_t>(1, conv.n));
+  const int lanes = target.core.filter_lanes_from_memory;
+  return lanes > 0 && lanes < target.max_lanes &&
+         bytes > 0.5 * static_cast<double>(target.l3_bytes);
+}
 
 // Even tasks for threads, whole blocks of rows in each.
 int64_t select_rows_per_task(const ir::Conv& conv, const Schedule& schedule, int threads) {
@@ -207,8 +222,10 @@ std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeigh
   std::optional<Selection> best;
   Schedule schedule;
   schedule.algorithm = Algorithm::kFilter;
-  schedule.lanes = target.max_lanes;
+  const bool narrow = takes_narrow_vectors(conv, target);
+  schedule.lanes = narrow ? target.core.filter_lanes_from_memory : target.max_lanes;
   schedule.epilogue = select_epilogue(conv);
+  const int most_rows = narrow ? kMaxRowsFromMemory : kMaxRows;
   const auto step = static_cast<int>(plan->geometry.period /
                                      std::gcd(plan->geometry.period, int64_t{schedule.lanes}));
   // No tile is narrower than the filter, be there registers for it or not.
@@ -216,10 +233,10 @@ std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeigh
   const auto fewest = static_cast<int>(std::max<int64_t>(
       step, (reach + step * schedule.lanes - 1) / (step * schedule.lanes) * step));
   for (int runs = fewest; runs <= std::max(kMaxRuns, fewest); runs += step)
-    for (int rows = 1; rows <= std::min<int64_t>(kMaxRows, conv.out.h); ++rows)
+    for (int rows = 1; rows <= std::min<int64_t>(most_rows, conv.out.h); ++rows)
       for (int passes = 1; passes <= (plan->factors ? 2 : 1); ++passes) {
         const int64_t sums = runs * rows * plan->geometry.outputs + (probing ? runs : 0);
-        if (sums > registers_for_sums(target) && (rows > 1 || runs > fewest)) continue;
+        if (sums > registers_for_sums(target, narrow) && (rows > 1 || runs > fewest)) continue;
         schedule.tile_pixels = runs * schedule.lanes;
         schedule.tile_vectors = rows;
         schedule.passes = passes;
