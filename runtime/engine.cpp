@@ -18,7 +18,9 @@
 #include "ir/text.h"
 #include "runtime/dump.h"
 #include "runtime/engine_state.h"
+#include "runtime/jit_profile.h"
 #include "runtime/kernel_state.h"
+#include "runtime/kernel_symbol.h"
 #include "runtime/request_key.h"
 #include "runtime/verify.h"
 
@@ -85,6 +87,16 @@ Result<TuningTable> read_tuning(const EngineOptions& options, bool verbose) {
   return TuningTable();
 }
 
+// What the option says, else the variable.
+Result<std::shared_ptr<JitProfile>> open_profile(const EngineOptions& options) {
+  const bool given = !options.jit_profile.empty();
+  auto kinds = given
+                   ? parse_profile_kinds(options.jit_profile, "jit_profile")
+                   : parse_profile_kinds(environment("CONVGEN_JIT_PROFILE"), "CONVGEN_JIT_PROFILE");
+  if (!kinds) return kinds.status();
+  return JitProfile::create(*kinds);
+}
+
 std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule& schedule) {
   auto state = std::make_shared<KernelState>();
   state->conv = conv;
@@ -120,7 +132,8 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
   if (!object) return object.status();
   if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object, constants.get());
   const Timer link;
-  auto code = session->link(*object, codegen::kDefaultFunctionName);
+  auto code = session->link(*object, codegen::kDefaultFunctionName,
+                            print_symbol(print_signature(conv, constants.get())));
   if (!code) {
     auto generic = make_generic(conv, constants);
     if (!generic) return generic.status();
@@ -182,10 +195,10 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   auto target = codegen::make_target("", mcpu, "");
   if (!target) return target.status();
   if (Status status = codegen::check_runs_on(*target, *host); !status.ok()) return status;
-  auto session = JitSession::create();
-  if (!session) return session.status();
+  auto profile = open_profile(options);
+  if (!profile) return profile.status();
   state->target = std::move(*target);
-  state->session = std::move(*session);
+  state->session = JitSession::create(*std::move(profile));
   state->verify = options.verify;
   state->verbose = !environment("CONVGEN_VERBOSE").empty();
   auto tuning = read_tuning(options, state->verbose);

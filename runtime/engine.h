@@ -37,6 +37,9 @@ struct EngineOptions {
   // Bounds Kernel::memory_bytes() of all kernels that the engine remembers; those used least
   // recently are forgotten first, and live on for as long as somebody has a handle.
   size_t memory_max_bytes = size_t{256} << 20;
+  // Tools that are told where kernels lie: "perf-map", "jitdump", "gdb", several with commas between,
+  // "all" or "none"; empty: CONVGEN_JIT_PROFILE where set, else none. docs/profiling.md.
+  std::string jit_profile = {};
 };
 
 enum class EngineKind { kJit, kGeneric };
@@ -79,7 +82,8 @@ class EngineState;
 
 class Engine {
  public:
-  // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks;
+  // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks, or
+  // an unknown word in jit_profile; io_error for a file of jit_profile that cannot be made;
   // io_error or invalid_argument for a tuning_file that cannot be read or is damaged. A damaged
   // default file counts as missing; CONVGEN_VERBOSE tells.
   static Result<Engine> create(const EngineOptions& options = {});

@@ -1,85 +1,164 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/jit_session.h"
 
-#include <llvm/ExecutionEngine/Orc/Core.h>
-#include <llvm/ExecutionEngine/Orc/ExecutorProcessControl.h>
-#include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
+#include <llvm/ExecutionEngine/JITLink/JITLink.h>
 #include <llvm/Support/MemoryBuffer.h>
 
-#include <atomic>
+#include <optional>
+#include <vector>
 
 #include "codegen/llvm_status.h"
 
 namespace convgen {
 namespace {
 
-using codegen::KernelFunction;
-using codegen::to_status;
+using llvm::jitlink::BasicLayout;
+using llvm::jitlink::JITLinkContext;
+using llvm::jitlink::JITLinkDylib;
+using llvm::jitlink::JITLinkMemoryManager;
+using llvm::jitlink::LinkGraph;
 
-class OrcSession;
+// What a link leaves behind. JITLink calls back within link(), on the caller's thread, so this may
+// live on its stack.
+struct Linked {
+  CodePages pages;
+  llvm::orc::ExecutorAddr address;
+  size_t code_bytes = 0;
+  std::optional<Status> failure;
 
-class OrcCode : public LoadedCode {
- public:
-  OrcCode(std::shared_ptr<OrcSession> session, llvm::orc::JITDylib& library, KernelFunction address)
-      : session_(std::move(session)), library_(library), function_(address) {}
-  ~OrcCode() override;
-  KernelFunction function() const override { return function_; }
-
- private:
-  std::shared_ptr<OrcSession> session_;
-  llvm::orc::JITDylib& library_;
-  KernelFunction function_;
+  void fail(llvm::Error error) {
+    failure = codegen::to_status(std::move(error), StatusCode::kResourceExhausted, "link kernel");
+  }
 };
 
-// One JITDylib a kernel: removing it frees the kernel's memory and nothing else.
-class OrcSession : public JitSession, public std::enable_shared_from_this<OrcSession> {
- public:
-  explicit OrcSession(std::unique_ptr<llvm::orc::ExecutorProcessControl> process)
-      : session_(std::move(process)), linker_(session_) {
-    // What goes wrong is returned to the caller; ORC's own report would go to stderr.
-    session_.setErrorReporter([](llvm::Error error) { llvm::consumeError(std::move(error)); });
-  }
-  ~OrcSession() override { llvm::consumeError(session_.endSession()); }
-
-  Result<std::unique_ptr<LoadedCode>> link(const std::string& object,
-                                           const std::string& function_name) override;
-  void unload(llvm::orc::JITDylib& library) {
-    llvm::consumeError(session_.removeJITDylib(library));
-  }
-
- private:
-  llvm::orc::ExecutionSession session_;
-  llvm::orc::ObjectLinkingLayer linker_;
-  std::atomic<int64_t> libraries_{0};
-};
-
-OrcCode::~OrcCode() { session_->unload(library_); }
-
-Result<std::unique_ptr<LoadedCode>> OrcSession::link(const std::string& object,
-                                                     const std::string& function_name) {
-  auto library = session_.createJITDylib(std::to_string(libraries_++));
-  if (!library)
-    return to_status(library.takeError(), StatusCode::kResourceExhausted, "link kernel");
-  const auto fail = [&](llvm::Error error) {
-    unload(*library);
-    return to_status(std::move(error), StatusCode::kResourceExhausted, "link kernel");
-  };
-  // The linker writes into the buffer it is given, so it gets a copy of its own.
-  if (auto error = linker_.add(*library, llvm::MemoryBuffer::getMemBufferCopy(object, "kernel")))
-    return fail(std::move(error));
-  auto symbol = session_.lookup({&*library}, session_.intern(function_name));
-  if (!symbol) return fail(symbol.takeError());
-  return std::unique_ptr<LoadedCode>(std::make_unique<OrcCode>(
-      shared_from_this(), *library, symbol->getAddress().toPtr<KernelFunction>()));
+llvm::Error error_of(const Status& status) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), status.message());
 }
+
+// The pages of one kernel. The linker works on a copy in ordinary memory.
+class InFlightPages : public JITLinkMemoryManager::InFlightAlloc {
+ public:
+  InFlightPages(CodePages pages, std::vector<char> copy, Linked& linked)
+      : pages_(std::move(pages)), copy_(std::move(copy)), linked_(linked) {}
+
+  void abandon(OnAbandonedFunction on_abandoned) override {
+    pages_ = CodePages();
+    on_abandoned(llvm::Error::success());
+  }
+
+  void finalize(OnFinalizedFunction on_finalized) override {
+    if (Status status = pages_.publish(copy_); !status.ok()) return on_finalized(error_of(status));
+    linked_.pages = std::move(pages_);
+    on_finalized(JITLinkMemoryManager::FinalizedAlloc(
+        llvm::orc::ExecutorAddr::fromPtr(linked_.pages.data())));
+  }
+
+ private:
+  CodePages pages_;
+  std::vector<char> copy_;
+  Linked& linked_;
+};
+
+// Lays code and read-only data of a kernel one behind the other.
+class KernelMemoryManager : public JITLinkMemoryManager {
+ public:
+  KernelMemoryManager(CodeMemory& memory, Linked& linked) : memory_(memory), linked_(linked) {}
+
+  void allocate(const JITLinkDylib*, LinkGraph& graph, OnAllocatedFunction on_allocated) override {
+    BasicLayout layout(graph);
+    size_t size = 0;
+    for (auto& [group, segment] : layout.segments()) {
+      if (llvm::orc::toSysMemoryProtectionFlags(group.getMemProt()) & llvm::sys::Memory::MF_WRITE)
+        return on_allocated(error_of(invalid_argument("the object has writable data")));
+      size = llvm::alignTo(size, segment.Alignment) + segment.ContentSize + segment.ZeroFillSize;
+    }
+    auto pages = memory_.allocate(size);
+    if (!pages) return on_allocated(error_of(pages.status()));
+    std::vector<char> copy(size);
+    place(layout, *pages, copy);
+    if (auto error = layout.apply()) return on_allocated(std::move(error));
+    on_allocated(std::make_unique<InFlightPages>(*std::move(pages), std::move(copy), linked_));
+  }
+
+  void deallocate(std::vector<FinalizedAlloc> pages, OnDeallocatedFunction done) override {
+    for (FinalizedAlloc& each : pages) each.release();
+    done(llvm::Error::success());
+  }
+
+ private:
+  static void place(BasicLayout& layout, const CodePages& pages, std::vector<char>& copy) {
+    size_t offset = 0;
+    for (auto& [group, segment] : layout.segments()) {
+      offset = llvm::alignTo(offset, segment.Alignment);
+      segment.Addr = llvm::orc::ExecutorAddr::fromPtr(pages.data() + offset);
+      segment.WorkingMem = copy.data() + offset;
+      offset += segment.ContentSize + segment.ZeroFillSize;
+    }
+  }
+
+  CodeMemory& memory_;
+  Linked& linked_;
+};
+
+class KernelContext : public JITLinkContext {
+ public:
+  KernelContext(CodeMemory& memory, const std::string& function_name, Linked& linked)
+      : JITLinkContext(nullptr),
+        memory_(memory, linked),
+        function_name_(function_name),
+        linked_(linked) {}
+
+  JITLinkMemoryManager& getMemoryManager() override { return memory_; }
+  void notifyFailed(llvm::Error error) override { linked_.fail(std::move(error)); }
+
+  // Kernels need nothing from outside, so nothing is offered to them: not even libc.
+  void lookup(const LookupMap& symbols,
+              std::unique_ptr<llvm::jitlink::JITLinkAsyncLookupContinuation> next) override {
+    if (symbols.empty()) return next->run(llvm::jitlink::AsyncLookupResult());
+    next->run(error_of(invalid_argument("undefined symbol " + symbols.begin()->first.str())));
+  }
+
+  llvm::Error notifyResolved(LinkGraph& graph) override {
+    for (const llvm::jitlink::Symbol* symbol : graph.defined_symbols())
+      if (symbol->hasName() && symbol->getName() == function_name_) {
+        linked_.address = symbol->getAddress();
+        linked_.code_bytes = symbol->getSize();
+        return llvm::Error::success();
+      }
+    return error_of(invalid_argument("the object does not define " + function_name_));
+  }
+
+  // The pages are in linked_ already.
+  void notifyFinalized(JITLinkMemoryManager::FinalizedAlloc pages) override { pages.release(); }
+
+ private:
+  KernelMemoryManager memory_;
+  const std::string& function_name_;
+  Linked& linked_;
+};
 
 }  // namespace
 
-Result<std::shared_ptr<JitSession>> JitSession::create() {
-  auto process = llvm::orc::SelfExecutorProcessControl::Create();
-  if (!process)
-    return to_status(process.takeError(), StatusCode::kResourceExhausted, "JIT session");
-  return std::shared_ptr<JitSession>(std::make_shared<OrcSession>(std::move(*process)));
+std::shared_ptr<JitSession> JitSession::create(std::shared_ptr<JitProfile> profile) {
+  return std::shared_ptr<JitSession>(new JitSession(std::move(profile)));
+}
+
+Result<std::unique_ptr<LoadedCode>> JitSession::link(const std::string& object,
+                                                     const std::string& function_name,
+                                                     const std::string& symbol) {
+  Linked linked;
+  // The linker writes into the buffer it is given, so it gets a copy of its own.
+  const auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, "kernel");
+  if (auto graph = llvm::jitlink::createLinkGraphFromObject(buffer->getMemBufferRef()))
+    llvm::jitlink::link(std::move(*graph),
+                        std::make_unique<KernelContext>(*memory_, function_name, linked));
+  else
+    linked.fail(graph.takeError());
+  if (linked.failure) return *linked.failure;
+  const std::span<const char> code(linked.address.toPtr<const char*>(), linked.code_bytes);
+  return std::make_unique<LoadedCode>(std::move(linked.pages),
+                                      linked.address.toPtr<codegen::KernelFunction>(),
+                                      ProfiledCode(profile_, symbol, code));
 }
 
 }  // namespace convgen

@@ -4,11 +4,8 @@
 #include "runtime/engine.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
 #include <latch>
 #include <optional>
 #include <string>
@@ -18,10 +15,12 @@
 #include "ir/text.h"
 #include "runtime/engine_state.h"
 #include "runtime/verify.h"
+#include "tests/support/child.h"
 #include "tests/support/environment.h"
 #include "tests/support/filters.h"
 #include "tests/support/kernels.h"
 #include "tests/support/memory_maps.h"
+#include "tests/support/soak.h"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -119,12 +118,13 @@ TEST(EngineTest, EnginesShareNothing) {
 }
 
 TEST(EngineTest, OneCompileForManyThreads) {
-  for (int round = 0; round < 50; ++round) {
+  constexpr int kMany = 64;
+  for (int round = 0; round < testing::soak_or(200, 20); ++round) {
     const Engine engine = make_engine();
-    std::latch start(kThreads);
+    std::latch start(kMany);
     std::atomic<int> failed = 0;
     std::vector<std::thread> threads;
-    for (int t = 0; t < kThreads; ++t) {
+    for (int t = 0; t < kMany; ++t) {
       threads.emplace_back([&] {
         start.arrive_and_wait();
         const Result<Kernel> kernel = engine.compile(conv_number(0));
@@ -138,7 +138,7 @@ TEST(EngineTest, OneCompileForManyThreads) {
     ASSERT_EQ(failed, 0);
     ASSERT_EQ(engine.stats().compiles, 1);
     ASSERT_EQ(engine.stats().misses, 1);
-    ASSERT_EQ(engine.stats().hits, kThreads - 1);
+    ASSERT_EQ(engine.stats().hits, kMany - 1);
   }
 }
 
@@ -244,13 +244,30 @@ TEST(EngineTest, VerboseTellsCompilesAndRuns) {
 }
 
 #if defined(__x86_64__)
-// F26: nobody's rounding, flush-to-zero or exception masks change.
+constexpr unsigned kModes = ~0x3fu;              // of MXCSR: all but the sticky flags
+constexpr unsigned kOddModes = 0x8040 | 0x5f80;  // flush to zero, denormals are zero, round up
+
+// Whatever a caller can do, from an engine's beginning to its end.
+void do_everything() {
+  for (const CompileOptions& options : {CompileOptions(), testing::generic_engine()}) {
+    const Kernel kernel = compile_kernel(make_engine(), conv_of(kConv), options);
+    const auto tensors = testing::random_tensors(kernel.conv(), 1, testing::Data::kReals);
+    testing::run_kernel(kernel, tensors);
+    testing::run_kernel(kernel, tensors, {.plain_weights = true});
+    (void)verify_kernel(kernel);
+  }
+}
+
+// F26: nobody's rounding, flush-to-zero or exception masks change, whatever they are.
 TEST(EngineTest, LeavesFloatingPointModesAlone) {
-  constexpr unsigned kModes = ~0x3fu;  // all but the sticky flags
-  const unsigned before = _mm_getcsr() & kModes;
-  const Kernel kernel = compile_kernel(make_engine(), conv_of(kConv));
-  testing::run_kernel(kernel, testing::random_tensors(kernel.conv(), 1, testing::Data::kReals));
-  EXPECT_EQ(_mm_getcsr() & kModes, before);
+  const unsigned before = _mm_getcsr();
+  do_everything();
+  EXPECT_EQ(_mm_getcsr() & kModes, before & kModes);
+  _mm_setcsr(kOddModes);
+  do_everything();
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  EXPECT_EQ(after & kModes, kOddModes & kModes);
 }
 #endif
 
@@ -263,62 +280,61 @@ TEST(EngineTest, KernelsGiveTheirCodeBack) {
     engine.clear_cache();
   };
   for (int i = 0; i < 5; ++i) compile_and_drop(i);
-  const int before = testing::count_mappings("r-xp");
+  const int before = testing::count_code_mappings();
   for (int i = 0; i < 300; ++i) {
     compile_and_drop(i);
     if (i % 50 == 0) {
       EXPECT_EQ(testing::count_writable_code(), 0);
     }
   }
-  EXPECT_EQ(testing::count_mappings("r-xp"), before);
+  EXPECT_EQ(testing::count_code_mappings(), before);
   const Kernel kernel = compile_kernel(engine, conv_number(0));
-  EXPECT_GT(testing::count_mappings("r-xp"), before) << "the count sees no code";
+  EXPECT_GT(testing::count_code_mappings(), before) << "the count sees no code";
 }
 
 TEST(EngineTest, EnginesGiveTheirCodeBack) {
   const auto create_and_drop = [] { compile_kernel(make_engine(), conv_number(0)); };
   for (int i = 0; i < 5; ++i) create_and_drop();
-  const int code_before = testing::count_mappings("r-xp");
+  const int code_before = testing::count_code_mappings();
   const int before = testing::count_mappings();
-  for (int i = 0; i < 300; ++i) create_and_drop();
-  EXPECT_EQ(testing::count_mappings("r-xp"), code_before);
+  for (int i = 0; i < testing::soak_or(1'000, 300); ++i) create_and_drop();
+  EXPECT_EQ(testing::count_code_mappings(), code_before);
   EXPECT_LE(testing::count_mappings(), before + 2);
 }
 
-// In a child: 0 right, kNoWay where the system cannot refuse, else what went wrong.
-constexpr int kNoWay = 77;
-int run_without_executable_memory() {
-  if (testing::refuse_executable_memory() == nullptr) return kNoWay;
+// All kernels run on `engine_name` and are right: 0, else what went wrong.
+int run_everything_on(const std::string& engine_name) {
   const Engine engine = make_engine();
-  for (int i = 0; i < 3; ++i) {
-    const Result<Kernel> kernel = engine.compile(conv_number(i));
-    if (!kernel.ok()) return 1;
-    if (kernel->engine_name() != "generic") return 2;
-    const Result<VerifyReport> report = verify_kernel(*kernel);
-    if (!report.ok() || !report->pass) return 3;
-  }
+  std::vector<Result<Kernel>> kernels;
+  for (int i = 0; i < 3; ++i) kernels.push_back(engine.compile(conv_number(i)));
   // Weights that are known must find their way to the fallback too.
   const ir::Conv filter = conv_of("conv2d src=f32:nhwc:1x9x9x3 weights=f32:hwio:3x3x1x3 groups=3");
-  const Result<Kernel> kernel = engine.compile(filter, testing::sharpen_filter(filter));
-  if (!kernel.ok()) return 1;
-  if (kernel->engine_name() != "generic") return 2;
-  const Result<VerifyReport> report = verify_kernel(*kernel);
-  if (!report.ok() || !report->pass) return 3;
-  if (engine.stats().compiles != 4) return 4;
-  return 0;
+  kernels.push_back(engine.compile(filter, testing::sharpen_filter(filter)));
+  for (const Result<Kernel>& kernel : kernels) {
+    if (!kernel.ok()) return 1;
+    if (kernel->engine_name() != engine_name) return 2;
+    if (kernel->compile_status().ok() != (engine_name == "jit")) return 3;
+    const Result<VerifyReport> report = verify_kernel(*kernel);
+    if (!report.ok() || !report->pass) return 4;
+  }
+  return engine.stats().compiles == 4 ? 0 : 5;
+}
+const char* const kWhatWentWrong = "1 no kernel, 2 another engine, 3 status, 4 wrong, 5 compiles";
+
+TEST(EngineTest, RunsMachineCodeWhereMemoryCannotBecomeExecutable) {
+  const int result = testing::run_in_child([] {
+    return testing::refuse_gain_of_execution() ? run_everything_on("jit") : testing::kNoWay;
+  });
+  if (result == testing::kNoWay) GTEST_SKIP() << "this system has no PR_SET_MDWE";
+  EXPECT_EQ(result, 0) << kWhatWentWrong;
 }
 
 TEST(EngineTest, FallsBackWhereExecutableMemoryIsRefused) {
-  fflush(nullptr);
-  const pid_t child = fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) _exit(run_without_executable_memory());
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
-  if (WEXITSTATUS(status) == kNoWay)
-    GTEST_SKIP() << "this system has neither MDWE nor seccomp filters";
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "1 no kernel, 2 not generic, 3 wrong, 4 compiles";
+  const int result = testing::run_in_child([] {
+    return testing::refuse_executable_memory() ? run_everything_on("generic") : testing::kNoWay;
+  });
+  if (result == testing::kNoWay) GTEST_SKIP() << "this system has no seccomp filters";
+  EXPECT_EQ(result, 0) << kWhatWentWrong;
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// JitSession: links what codegen emits, refuses everything else in words, gives memory back, and
-// never has memory that can be written and run at once.
+// JitSession: links what codegen emits, refuses everything else in words, and gives memory back,
+// however many kernels live. What memory that is: code_memory_test.cpp.
 #include "runtime/jit_session.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <fstream>
@@ -17,19 +18,16 @@
 #include "codegen/select_schedule.h"
 #include "tests/support/kernels.h"
 #include "tests/support/memory_maps.h"
+#include "tests/support/random.h"
+#include "tests/support/soak.h"
 
 namespace convgen {
 namespace {
 
 using codegen::kDefaultFunctionName;
+using testing::count_code_mappings;
 using testing::count_mappings;
-using testing::count_writable_code;
-
-std::shared_ptr<JitSession> make_session() {
-  auto session = JitSession::create();
-  EXPECT_TRUE(session.ok()) << session.status().message();
-  return *session;
-}
+using testing::soak_or;
 
 // The least a kernel can do: one output of one term.
 const char* const kConv = "conv1d src=f32:nwc:1x1x1 weights=f32:wio:1x1x1";
@@ -61,14 +59,14 @@ void expect_refused(JitSession& session, const std::string& object, const std::s
 }
 
 TEST(JitSessionTest, LinksAndRuns) {
-  const auto session = make_session();
+  const auto session = JitSession::create();
   const auto code = session->link(compile_object(kConv), kDefaultFunctionName);
   ASSERT_TRUE(code.ok()) << code.status().message();
   EXPECT_EQ(run_product(**code, 3, 5), 15);
 }
 
 TEST(JitSessionTest, OneNameManyObjects) {
-  const auto session = make_session();
+  const auto session = JitSession::create();
   const std::string object = compile_object(kConv);
   std::vector<std::unique_ptr<LoadedCode>> codes;
   for (int i = 0; i < 10; ++i) codes.push_back(*session->link(object, kDefaultFunctionName));
@@ -76,7 +74,7 @@ TEST(JitSessionTest, OneNameManyObjects) {
 }
 
 TEST(JitSessionTest, CodeOutlivesTheSessionsHandle) {
-  auto session = make_session();
+  auto session = JitSession::create();
   const auto code = session->link(compile_object(kConv), kDefaultFunctionName);
   ASSERT_TRUE(code.ok());
   session.reset();
@@ -84,7 +82,7 @@ TEST(JitSessionTest, CodeOutlivesTheSessionsHandle) {
 }
 
 TEST(JitSessionTest, RefusesWhatIsNoObject) {
-  const auto session = make_session();
+  const auto session = JitSession::create();
   const std::string object = compile_object(kConv);
   expect_refused(*session, "", kDefaultFunctionName);
   expect_refused(*session, "garbage", kDefaultFunctionName);
@@ -103,7 +101,7 @@ TEST(JitSessionTest, RefusesWhatIsNoObject) {
 }
 
 TEST(JitSessionTest, RefusesAMissingFunction) {
-  const auto session = make_session();
+  const auto session = JitSession::create();
   expect_refused(*session, compile_object(kConv, "another_name"), kDefaultFunctionName);
   EXPECT_TRUE(session->link(compile_object(kConv, "another_name"), "another_name").ok());
 }
@@ -115,13 +113,13 @@ TEST(JitSessionTest, RefusesUndefinedSymbols) {
   ASSERT_EQ(object.substr(0, 4),
             "\x7f"
             "ELF");
-  const auto session = make_session();
+  const auto session = JitSession::create();
   expect_refused(*session, object, "needs_nobody");
   expect_refused(*session, object, "needs_libc");
 }
 
 TEST(JitSessionTest, ManyFailuresLeakNoMappings) {
-  const auto session = make_session();
+  const auto session = JitSession::create();
   const std::string object = compile_object(kConv);
   for (int i = 0; i < 10; ++i) expect_refused(*session, object, "missing");
   const int before = count_mappings();
@@ -130,7 +128,7 @@ TEST(JitSessionTest, ManyFailuresLeakNoMappings) {
 }
 
 TEST(JitSessionTest, FourThreadsLink) {
-  const auto session = make_session();
+  const auto session = JitSession::create();
   const std::string object = compile_object(kConv);
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
@@ -152,71 +150,85 @@ TEST(JitSessionTest, FourThreadsLink) {
 
 // --- Memory ---
 
-TEST(CodeMemoryTest, GoesWithTheCode) {
-  const auto session = make_session();
-  const std::string object = compile_object(kConv);
-  const auto link_and_drop = [&] {
-    const auto code = session->link(object, kDefaultFunctionName);
-    ASSERT_TRUE(code.ok());
-    EXPECT_EQ(run_product(**code, 3, 5), 15);
-  };
-  for (int i = 0; i < 5; ++i) link_and_drop();
-  const int code_before = count_mappings("r-xp");
-  const int before = count_mappings();
-  for (int i = 0; i < 300; ++i) link_and_drop();
-  EXPECT_EQ(count_mappings("r-xp"), code_before);
-  EXPECT_LE(count_mappings(), before + 2);
-  // While code lives it has a mapping: else the counts above would prove nothing.
-  const auto code = session->link(object, kDefaultFunctionName);
-  EXPECT_GT(count_mappings("r-xp"), code_before);
+// Resident memory of this process, in bytes.
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t all = 0, resident = 0;
+  file >> all >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
 }
 
-TEST(CodeMemoryTest, GoesWithTheSession) {
+TEST(CodeOfSessionsTest, GoesWithTheCode) {
+  const auto session = JitSession::create();
   const std::string object = compile_object(kConv);
-  const auto create_and_drop = [&] {
-    const auto code = make_session()->link(object, kDefaultFunctionName);
-    ASSERT_TRUE(code.ok());
-  };
-  for (int i = 0; i < 5; ++i) create_and_drop();
-  const int code_before = count_mappings("r-xp");
-  const int before = count_mappings();
-  for (int i = 0; i < 300; ++i) create_and_drop();
-  EXPECT_EQ(count_mappings("r-xp"), code_before);
-  EXPECT_LE(count_mappings(), before + 2);
-}
-
-TEST(CodeMemoryTest, IsNeverWritable) {
-  ASSERT_EQ(count_writable_code(), 0);
-  void* both =
-      mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (both != MAP_FAILED) {
-    EXPECT_EQ(count_writable_code(), 1) << "the count sees nothing";
-    munmap(both, 4096);
-  }
-  const auto session = make_session();
-  const std::string object = compile_object(kConv);
-  std::atomic<bool> stop = false;
-  std::atomic<int> seen = 0;
-  std::thread watcher([&] {
-    while (!stop) seen += count_writable_code();
-  });
+  const int code_before = count_code_mappings();
   for (int i = 0; i < 300; ++i) {
     const auto code = session->link(object, kDefaultFunctionName);
     ASSERT_TRUE(code.ok());
-    if (i % 50 == 0) seen += count_writable_code();
+    EXPECT_EQ(run_product(**code, 3, 5), 15);
   }
-  stop = true;
-  watcher.join();
-  EXPECT_EQ(seen, 0);
+  EXPECT_EQ(count_code_mappings(), code_before);
+  // While code lives it has a mapping: else the counts above would prove nothing.
+  const auto code = session->link(object, kDefaultFunctionName);
+  EXPECT_GT(count_code_mappings(), code_before);
 }
 
-using CodeMemoryDeathTest = ::testing::Test;
+TEST(CodeOfSessionsTest, GoesWithTheSession) {
+  const std::string object = compile_object(kConv);
+  const int code_before = count_code_mappings();
+  for (int i = 0; i < 300; ++i)
+    ASSERT_TRUE(JitSession::create()->link(object, kDefaultFunctionName).ok());
+  EXPECT_EQ(count_code_mappings(), code_before);
+}
 
-TEST(CodeMemoryDeathTest, WritingToCodeFaults) {
-  const auto session = make_session();
-  const auto code = session->link(compile_object(kConv), kDefaultFunctionName);
-  ASSERT_TRUE(code.ok());
-  EXPECT_DEATH(*reinterpret_cast<volatile char*>((*code)->function()) = 0, "");
+// Constants make a second section, which shares the pages of the code.
+const char* const kWithConstants =
+    "conv2d src=f32:nhwc:1x5x5x3 weights=f32:hwio:3x3x3x8 post=bias,sigmoid";
+
+TEST(CodeOfSessionsTest, ManyLiveKernelsAreFewMappings) {
+  const int kernels = soak_or(100'000, 3'000);
+  const auto session = JitSession::create();
+  const std::string object = compile_object(kWithConstants), product = compile_object(kConv);
+  const int before = count_mappings();
+  std::vector<std::unique_ptr<LoadedCode>> codes;
+  for (int i = 0; i < kernels; ++i) {
+    auto code = session->link(i % 2 == 0 ? object : product, kDefaultFunctionName);
+    ASSERT_TRUE(code.ok()) << "kernel " << i << ": " << code.status().message();
+    codes.push_back(*std::move(code));
+  }
+  EXPECT_LE(count_mappings(), before + 100);
+  for (size_t i = 1; i < codes.size(); i += 2) ASSERT_EQ(run_product(*codes[i], 2, 4), 8);
+}
+
+TEST(CodeOfSessionsTest, KernelsMadeAndDroppedLeaveNothing) {
+  const int kernels = soak_or(100'000, 5'000);
+  const auto session = JitSession::create();
+  const std::string object = compile_object(kWithConstants);
+  const auto make_and_drop = [&](int count) {
+    for (int i = 0; i < count; ++i) ASSERT_TRUE(session->link(object, kDefaultFunctionName).ok());
+  };
+  make_and_drop(1'000);
+  const int mappings = count_mappings();
+  const int64_t resident = resident_bytes();
+  make_and_drop(kernels);
+  EXPECT_LE(count_mappings(), mappings + 2);
+  EXPECT_LE(resident_bytes(), resident + (int64_t{4} << 20));
+}
+
+TEST(CodeOfSessionsTest, ReplacedInAnyOrderItLeavesNoHoles) {
+  const auto session = JitSession::create();
+  const std::string objects[] = {compile_object(kWithConstants), compile_object(kConv)};
+  std::vector<std::unique_ptr<LoadedCode>> kept(500);
+  testing::Random random(1);
+  const auto replace = [&](int count) {
+    for (int i = 0; i < count; ++i)
+      kept[static_cast<size_t>(random.below(500))] =
+          *session->link(objects[random.below(2)], kDefaultFunctionName);
+  };
+  replace(2'000);
+  const int mappings = count_mappings();
+  replace(soak_or(100'000, 5'000));
+  EXPECT_LE(count_mappings(), mappings + 2);
 }
 
 }  // namespace

@@ -279,7 +279,7 @@ TEST_F(TuneTest, TensorsBeyondMemoryAreAnError) {
 // In a child: 0 refused as it should be, kNoWay where the system cannot refuse.
 constexpr int kNoWay = 77;
 int tune_without_executable_memory(const std::string& file) {
-  if (testing::refuse_executable_memory() == nullptr) return kNoWay;
+  if (!testing::refuse_executable_memory()) return kNoWay;
   const Engine engine = testing::make_engine();
   const auto refused = tune_conv(engine, conv_of(kConv), {.file = file});
   return refused.status().code() == StatusCode::kUnsupported ? 0 : 1;

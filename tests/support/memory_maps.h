@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mappings of this process, and a way to lose the right to executable memory.
+// The mappings of this process, and two ways to lose the right to executable memory.
 #pragma once
 
 #include <linux/audit.h>
@@ -37,24 +37,41 @@ inline int count_writable_code() {
   return count;
 }
 
-// From now on this process gets no new executable memory: by MDWE (Linux 6.3), else by a seccomp
-// filter on mprotect. Returns how, or null where the system offers neither.
-inline const char* refuse_executable_memory() {
+// How many mappings hold code of convgen's: executable, and of no file that has a path.
+inline int count_code_mappings() {
+  std::ifstream maps("/proc/self/maps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    const bool executable = line.substr(line.find(' ') + 1, 4).find('x') != std::string::npos;
+    const bool named = line.find('/') != std::string::npos || line.find('[') != std::string::npos;
+    count += executable && (!named || line.find("/memfd:convgen") != std::string::npos);
+  }
+  return count;
+}
+
+// From now on memory of this process cannot become executable, but what is so from the start is
+// allowed: PR_SET_MDWE, Linux 6.3. False where the system has no such thing.
+inline bool refuse_gain_of_execution() {
   constexpr int kSetMdwe = 65;              // PR_SET_MDWE
   constexpr unsigned long kRefuseGain = 1;  // PR_MDWE_REFUSE_EXEC_GAIN
-  if (prctl(kSetMdwe, kRefuseGain, 0, 0, 0) == 0) return "mdwe";
+  return prctl(kSetMdwe, kRefuseGain, 0, 0, 0) == 0;
+}
+
+// From now on this process gets no new executable memory at all, by a seccomp filter on mmap and
+// mprotect. False where the system has no such filters.
+inline bool refuse_executable_memory() {
   sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
       BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return nullptr;
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return nullptr;
-  return "seccomp";
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 }  // namespace convgen::testing
