@@ -14,7 +14,7 @@
 namespace convgen::codegen {
 
 // Raised whenever emitted bytes may change for the same conv and schedule: part of cache keys.
-inline constexpr int kCodeGeneratorVersion = 4;
+inline constexpr int kCodeGeneratorVersion = 5;
 
 enum class Stage {
   kLlvm,      // the module as emitted, as text, with names

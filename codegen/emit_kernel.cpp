@@ -27,7 +27,9 @@ llvm::Function* begin_function(KernelBuilder& b, llvm::Module& module, const Tar
   auto* type = llvm::FunctionType::get(
       b.getVoidTy(), {b.getPtrTy(), b.getInt64Ty(), b.getInt64Ty()}, /*isVarArg=*/false);
   auto* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
-  function->setDoesNotThrow();
+  function->setDoesNotThrow();  // with no uwtable attribute: there is no .eh_frame
+  // Profilers and debuggers walk the stack by them, for want of the .eh_frame.
+  function->addFnAttr("frame-pointer", "all");
   function->addParamAttr(0, llvm::Attribute::NoAlias);
   function->addParamAttr(0, llvm::Attribute::ReadOnly);
   function->addFnAttr("target-cpu", target.cpu);

@@ -37,8 +37,8 @@ struct EngineOptions {
   // Bounds Kernel::memory_bytes() of all kernels that the engine remembers; those used least
   // recently are forgotten first, and live on for as long as somebody has a handle.
   size_t memory_max_bytes = size_t{256} << 20;
-  // Tools that are told where kernels lie: "perf-map", "jitdump", "gdb", several with commas between,
-  // "all" or "none"; empty: CONVGEN_JIT_PROFILE where set, else none. docs/profiling.md.
+  // Tools that are told where kernels lie: "perf-map", "jitdump", "gdb", several with commas
+  // between, "all" or "none"; empty: CONVGEN_JIT_PROFILE where set, else none. docs/profiling.md.
   std::string jit_profile = {};
 };
 

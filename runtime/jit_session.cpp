@@ -25,6 +25,7 @@ struct Linked {
   llvm::orc::ExecutorAddr address;
   size_t code_bytes = 0;
   std::optional<Status> failure;
+  bool publish_failed = false;
 
   void fail(llvm::Error error) {
     failure = codegen::to_status(std::move(error), StatusCode::kResourceExhausted, "link kernel");
@@ -47,7 +48,10 @@ class InFlightPages : public JITLinkMemoryManager::InFlightAlloc {
   }
 
   void finalize(OnFinalizedFunction on_finalized) override {
-    if (Status status = pages_.publish(copy_); !status.ok()) return on_finalized(error_of(status));
+    if (Status status = pages_.publish(copy_); !status.ok()) {
+      linked_.publish_failed = true;
+      return on_finalized(error_of(status));
+    }
     linked_.pages = std::move(pages_);
     on_finalized(JITLinkMemoryManager::FinalizedAlloc(
         llvm::orc::ExecutorAddr::fromPtr(linked_.pages.data())));
@@ -137,6 +141,18 @@ class KernelContext : public JITLinkContext {
   Linked& linked_;
 };
 
+// The linker writes into the buffer it is given, so it gets a copy of its own.
+Linked link_into(CodeMemory& memory, const std::string& object, const std::string& function_name) {
+  Linked linked;
+  const auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, "kernel");
+  if (auto graph = llvm::jitlink::createLinkGraphFromObject(buffer->getMemBufferRef()))
+    llvm::jitlink::link(std::move(*graph),
+                        std::make_unique<KernelContext>(memory, function_name, linked));
+  else
+    linked.fail(graph.takeError());
+  return linked;
+}
+
 }  // namespace
 
 std::shared_ptr<JitSession> JitSession::create(std::shared_ptr<JitProfile> profile) {
@@ -146,14 +162,9 @@ std::shared_ptr<JitSession> JitSession::create(std::shared_ptr<JitProfile> profi
 Result<std::unique_ptr<LoadedCode>> JitSession::link(const std::string& object,
                                                      const std::string& function_name,
                                                      const std::string& symbol) {
-  Linked linked;
-  // The linker writes into the buffer it is given, so it gets a copy of its own.
-  const auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, "kernel");
-  if (auto graph = llvm::jitlink::createLinkGraphFromObject(buffer->getMemBufferRef()))
-    llvm::jitlink::link(std::move(*graph),
-                        std::make_unique<KernelContext>(*memory_, function_name, linked));
-  else
-    linked.fail(graph.takeError());
+  Linked linked = link_into(*memory_, object, function_name);
+  // The process has lost a right that it had when the slab was made; another slab does without.
+  if (linked.publish_failed) linked = link_into(*memory_, object, function_name);
   if (linked.failure) return *linked.failure;
   const std::span<const char> code(linked.address.toPtr<const char*>(), linked.code_bytes);
   return std::make_unique<LoadedCode>(std::move(linked.pages),

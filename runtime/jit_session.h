@@ -21,8 +21,6 @@ class LoadedCode {
   LoadedCode(CodePages pages, codegen::KernelFunction address, ProfiledCode profiled)
       : pages_(std::move(pages)), function_(address), profiled_(std::move(profiled)) {}
   codegen::KernelFunction function() const { return function_; }
-  // Of executable memory, whole pages.
-  size_t memory_bytes() const { return pages_.size(); }
 
  private:
   CodePages pages_;

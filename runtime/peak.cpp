@@ -15,7 +15,7 @@ Result<PeakRate> measure_peak(const Engine& engine) {
   int64_t flops = 0;
   auto object = codegen::compile_peak_loop(state.target, &flops);
   if (!object) return object.status();
-  auto code = state.session->link(*object, codegen::kDefaultFunctionName);
+  auto code = state.session->link(*object, codegen::kDefaultFunctionName, "convgen_peak_loop");
   if (!code) return code.status();
 
   const float src[2] = {0.999f, 0.001f};

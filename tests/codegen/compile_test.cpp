@@ -167,6 +167,20 @@ TEST_P(CompileFor, SameBytesFromEightThreads) {
   for (const std::string& object : objects) EXPECT_TRUE(object == *alone);
 }
 
+// Every kernel, of one block as well, begins by linking its frame to the caller's, and says nothing
+// else of how to unwind it.
+TEST_P(CompileFor, FramePointersAreKeptAndNoTablesWritten) {
+  const char* const prologue =
+      GetParam() == kAArch64 ? "\tmov\tx29, sp\n" : "\tpushq\t%rbp\n\tmovq\t%rsp, %rbp\n";
+  for (uint64_t index = 0; index < 30; ++index) {
+    const std::string text = ir::print_conv(ir::random_conv(9, index));
+    const Result<std::string> assembly = compile_selected(Stage::kAssembly, text, GetParam());
+    ASSERT_TRUE(assembly.ok()) << text << ": " << assembly.status().message();
+    EXPECT_THAT(*assembly, HasSubstr(prologue)) << text;
+    EXPECT_THAT(*assembly, ::testing::Not(HasSubstr(".cfi_"))) << text;
+  }
+}
+
 TEST_P(CompileFor, PeakLoopIsAnObjectToo) {
   int64_t flops = 0;
   const Target target = target_of(GetParam());

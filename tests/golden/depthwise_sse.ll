@@ -90,7 +90,7 @@ task.leave:                                       ; preds = %task.done, %entry
   ret void
 }
 
-attributes #0 = { nounwind "min-legal-vector-width"="128" "prefer-vector-width"="128" "target-cpu"="x86-64" "target-features"="+64bit,+64bit-mode,+cmov,+crc32,+cx16,+cx8,+false-deps-popcnt,+fast-15bytenop,+fast-scalar-fsqrt,+fast-shld-rotate,+fxsr,+idivq-to-divl,+macrofusion,+mmx,+nopl,+popcnt,+sahf,+slow-3ops-lea,+slow-unaligned-mem-32,+sse,+sse2,+sse3,+sse4.1,+sse4.2,+ssse3,+vzeroupper,+x87" "tune-cpu"="x86-64-v2" }
+attributes #0 = { nounwind "frame-pointer"="all" "min-legal-vector-width"="128" "prefer-vector-width"="128" "target-cpu"="x86-64" "target-features"="+64bit,+64bit-mode,+cmov,+crc32,+cx16,+cx8,+false-deps-popcnt,+fast-15bytenop,+fast-scalar-fsqrt,+fast-shld-rotate,+fxsr,+idivq-to-divl,+macrofusion,+mmx,+nopl,+popcnt,+sahf,+slow-3ops-lea,+slow-unaligned-mem-32,+sse,+sse2,+sse3,+sse4.1,+sse4.2,+ssse3,+vzeroupper,+x87" "tune-cpu"="x86-64-v2" }
 
 !llvm.module.flags = !{!0}
 

@@ -303,8 +303,7 @@ TEST(EngineTest, EnginesGiveTheirCodeBack) {
 }
 
 // All kernels run on `engine_name` and are right: 0, else what went wrong.
-int run_everything_on(const std::string& engine_name) {
-  const Engine engine = make_engine();
+int run_everything_on(const std::string& engine_name, const Engine& engine = make_engine()) {
   std::vector<Result<Kernel>> kernels;
   for (int i = 0; i < 3; ++i) kernels.push_back(engine.compile(conv_number(i)));
   // Weights that are known must find their way to the fallback too.
@@ -327,6 +326,20 @@ TEST(EngineTest, RunsMachineCodeWhereMemoryCannotBecomeExecutable) {
   });
   if (result == testing::kNoWay) GTEST_SKIP() << "this system has no PR_SET_MDWE";
   EXPECT_EQ(result, 0) << kWhatWentWrong;
+}
+
+// A slab made before cannot take another kernel.
+TEST(EngineTest, RunsMachineCodeWhereThatIsForbiddenLate) {
+  const int result = testing::run_in_child([] {
+    const Engine engine = make_engine();
+    const Kernel before = compile_kernel(engine, conv_of(kConv));
+    engine.state().compiles = 0;
+    if (!testing::refuse_gain_of_execution()) return testing::kNoWay;
+    const Result<VerifyReport> report = verify_kernel(before);
+    return report.ok() && report->pass ? run_everything_on("jit", engine) : 6;
+  });
+  if (result == testing::kNoWay) GTEST_SKIP() << "this system has no PR_SET_MDWE";
+  EXPECT_EQ(result, 0) << kWhatWentWrong << ", 6 the kernel of before";
 }
 
 TEST(EngineTest, FallsBackWhereExecutableMemoryIsRefused) {

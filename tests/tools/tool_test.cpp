@@ -207,6 +207,7 @@ TEST_F(ToolTest, RefusesBadEnvironment) {
   }
   expect_refused({"emit", kConv}, "no_such_cpu", {{"CONVGEN_MCPU", "no_such_cpu"}});
   expect_refused({"info"}, "no_such_cpu", {{"CONVGEN_MCPU", "no_such_cpu"}});
+  expect_refused({"verify", kConv}, "CONVGEN_JIT_PROFILE=prof", {{"CONVGEN_JIT_PROFILE", "prof"}});
 }
 
 TEST_F(ToolTest, RefusesBadConvolutions) {
