@@ -171,7 +171,7 @@ TEST_P(CompileFor, SameBytesFromEightThreads) {
 // else of how to unwind it.
 TEST_P(CompileFor, FramePointersAreKeptAndNoTablesWritten) {
   const char* const prologue =
-      GetParam() == kAArch64 ? "\tmov\tx29, sp\n" : "\tpushq\t%rbp\n\tmovq\t%rsp, %rbp\n";
+      GetParam() == kAArch64 ? "\tx29, sp" : "\tpushq\t%rbp\n\tmovq\t%rsp, %rbp\n";
   for (uint64_t index = 0; index < 30; ++index) {
     const std::string text = ir::print_conv(ir::random_conv(9, index));
     const Result<std::string> assembly = compile_selected(Stage::kAssembly, text, GetParam());
