@@ -104,7 +104,7 @@ Status measure(const Engine& engine, const Case& c, int height, int width, doubl
 }
 
 int run(double seconds) {
-  const auto engine = Engine::create({.use_tuning = false});
+  const auto engine = Engine::create({.use_tuning = false, .cache_dir = ""});
   if (!engine) return fmt::print(stderr, "{}\n", engine.status().message()), 2;
   if (const auto peak = measure_peak(*engine))
     fmt::print("fma rate {:.1f} gflop/s; least microseconds of a call, one thread\n", peak->gflops);

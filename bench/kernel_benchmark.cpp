@@ -138,7 +138,7 @@ Status run_all(int argc, char** argv) {
   if (!arguments.ok()) return arguments.status();
   Result<std::vector<ir::Conv>> convs = tool::parse_conv_args(arguments->convs);
   if (!convs.ok()) return convs.status();
-  Result<Engine> engine = Engine::create({.use_tuning = false});
+  Result<Engine> engine = Engine::create({.use_tuning = false, .cache_dir = ""});
   if (!engine.ok()) return engine.status();
   Machine machine{std::move(*engine), ThreadPool(arguments->threads)};
   for (const ir::Conv& conv : *convs) {

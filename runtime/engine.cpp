@@ -16,6 +16,7 @@
 #include "codegen/packed_layout.h"
 #include "codegen/select_schedule.h"
 #include "ir/text.h"
+#include "runtime/cache_directory.h"
 #include "runtime/dump.h"
 #include "runtime/engine_state.h"
 #include "runtime/jit_profile.h"
@@ -76,6 +77,16 @@ std::string cache_key(const ir::Conv& conv, const SharedConstants& constants,
          key_of(constants.get());
 }
 
+StoreKey store_key(const ir::Conv& conv, const ConstantWeights* constants,
+                   const std::string& schedule, const codegen::Target& target) {
+  StoreKey key{ir::print_conv(conv), schedule, target.key()};
+  if (constants != nullptr) {
+    key.constants = bytes_of(*constants);
+    key.assume_finite = constants->assume_finite;
+  }
+  return key;
+}
+
 // The table of options.tuning_file, which must be sound, or of the default file, which need not be.
 Result<TuningTable> read_tuning(const EngineOptions& options, bool verbose) {
   if (!options.use_tuning) return TuningTable();
@@ -97,6 +108,15 @@ Result<std::shared_ptr<JitProfile>> open_profile(const EngineOptions& options) {
   return JitProfile::create(*kinds);
 }
 
+Result<std::unique_ptr<ObjectStore>> open_store(const EngineOptions& options, bool verbose) {
+  std::string directory = options.cache_dir ? *options.cache_dir : default_cache_directory();
+  if (!environment("CONVGEN_DUMP_DIR").empty()) directory = "";  // only a compilation has stages
+  const Result<uint64_t> bytes =
+      options.cache_max_bytes ? Result<uint64_t>(*options.cache_max_bytes) : default_store_bytes();
+  if (!bytes) return bytes.status();
+  return std::make_unique<ObjectStore>(directory, *bytes, verbose);
+}
+
 std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule& schedule) {
   auto state = std::make_shared<KernelState>();
   state->conv = conv;
@@ -107,7 +127,7 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
   if (schedule.algorithm == codegen::Algorithm::kWinograd)
     state->summation.winograd_tile = schedule.output_tile;
   state->scratch_bytes = codegen::scratch_bytes(conv, schedule);
-  state->packed_tag = layout.tag;
+  state->packed_tag = codegen::packed_tag(conv, schedule);
   state->packed_elements = static_cast<size_t>(layout.elements());
   state->pack = [conv, layout](const float* weights, float* packed) {
     codegen::pack_weights(conv, layout, weights, packed);
@@ -117,8 +137,41 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
 
 }  // namespace
 
-// Compiles conv to an object and links it. resource_exhausted from the linker means that the
-// process may not have executable memory; the generic path takes over.
+Status EngineState::link_object(const std::string& object, KernelState& state) {
+  const Timer link;
+  auto code = session->link(object, codegen::kDefaultFunctionName,
+                            print_symbol(print_signature(state.conv, state.constants.get())));
+  if (!code) return code.status();
+  state.code = std::move(*code);
+  state.function = state.code->function();
+  state.stats.link_ms = link.ms();
+  state.stats.code_bytes = object.size();
+  return Status();
+}
+
+// True where state's code is now the object that the store has for key.
+bool EngineState::link_stored(const StoreKey& key, const std::shared_ptr<KernelState>& state) {
+  const Timer total;
+  const auto object = store->find(key);
+  if (!object || !link_object(*object, *state).ok()) return false;
+  state->stats.total_ms = total.ms();
+  state->stats.from_store = check_first_use(Kernel(state)).ok();
+  return state->stats.from_store;
+}
+
+Result<std::string> EngineState::compile_object(const Schedule& schedule, KernelState& state) {
+  codegen::CompileTimes times;
+  auto object = codegen::compile(Stage::kObject, state.conv, schedule, target,
+                                 codegen::kDefaultFunctionName, &times, state.constants.get());
+  state.stats.emit_ms = times.emit_ms;
+  state.stats.codegen_ms = times.codegen_ms;
+  if (object.ok() && !dump_dir.empty())
+    dump_kernel(dump_dir, state.conv, schedule, target, *object, state.constants.get());
+  return object;
+}
+
+// From the store, or compiled now. resource_exhausted from the linker means that the process may
+// not have executable memory; the generic path takes over.
 Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
                                             const Schedule& schedule) {
   const Timer total;
@@ -126,24 +179,24 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
   state->verbose = verbose;
   if (constants != nullptr) hold_constants(*state, constants);
   if (state->tasks == 0) return Kernel(state);
-  codegen::CompileTimes times;
-  auto object = codegen::compile(Stage::kObject, conv, schedule, target,
-                                 codegen::kDefaultFunctionName, &times, constants.get());
+  const StoreKey key = store_key(conv, constants.get(), state->schedule, target);
+  if (link_stored(key, state)) return Kernel(state);
+  auto object = compile_object(schedule, *state);
   if (!object) return object.status();
-  if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object, constants.get());
-  const Timer link;
-  auto code = session->link(*object, codegen::kDefaultFunctionName,
-                            print_symbol(print_signature(conv, constants.get())));
-  if (!code) {
-    auto generic = make_generic(conv, constants);
-    if (!generic) return generic.status();
-    (*generic)->compile_status = code.status();
-    return Kernel(*std::move(generic));
-  }
-  state->code = std::move(*code);
-  state->function = state->code->function();
-  state->stats = {0, times.emit_ms, times.codegen_ms, link.ms(), total.ms(), object->size()};
+  if (Status status = link_object(*object, *state); !status.ok())
+    return make_generic_kernel(conv, constants, status);
+  state->stats.total_ms = total.ms();
+  if (Status status = check_first_use(Kernel(state)); !status.ok()) return status;
+  store->put(key, *object);
   return Kernel(state);
+}
+
+Status EngineState::check_first_use(const Kernel& kernel) const {
+  if (verify != VerifyMode::kFirstUse) return Status();
+  auto report = verify_kernel(kernel);
+  if (!report) return report.status();
+  if (report->pass) return Status();
+  return internal_error(fmt::format("verify: {}: {}", report->failure, kernel.signature()));
 }
 
 Result<std::shared_ptr<KernelState>> EngineState::make_generic(const ir::Conv& conv,
@@ -161,29 +214,35 @@ Result<std::shared_ptr<KernelState>> EngineState::make_generic(const ir::Conv& c
   return state;
 }
 
+// The generic path; `why` where machine code was asked for.
+Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv,
+                                                const SharedConstants& constants,
+                                                const Status& why) {
+  auto state = make_generic(conv, constants);
+  if (!state) return state.status();
+  (*state)->compile_status = why;
+  if (Status status = check_first_use(Kernel(*state)); !status.ok()) return status;
+  return Kernel(*std::move(state));
+}
+
 Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConstants& constants,
                                         const CompileOptions& options, const Schedule& schedule) {
   const Timer timer;
-  const auto make = [&]() -> Result<Kernel> {
-    if (options.engine == EngineKind::kJit) return make_jit_kernel(conv, constants, schedule);
-    auto state = make_generic(conv, constants);
-    if (!state) return state.status();
-    return Kernel(*std::move(state));
-  };
-  const Result<Kernel> kernel = make();
-  const double ms = timer.ms();
-  compiles += 1;
-  compile_ns += static_cast<int64_t>(ms * 1e6);
+  const Result<Kernel> kernel = options.engine == EngineKind::kJit
+                                    ? make_jit_kernel(conv, constants, schedule)
+                                    : make_generic_kernel(conv, constants, Status());
+  const double ms = kernel.ok() ? kernel->compile_stats().total_ms : timer.ms();
+  const bool from_store = kernel.ok() && kernel->compile_stats().from_store;
+  if (from_store) {
+    store_hits += 1;
+  } else {
+    compiles += 1;
+    compile_ns += static_cast<int64_t>(ms * 1e6);
+  }
   if (verbose)
-    fmt::print(stderr, "convgen,compile,{},{:.3f},{}\n",
+    fmt::print(stderr, "convgen,{},{},{:.3f},{}\n", from_store ? "load" : "compile",
                kernel.ok() ? kernel->engine_name() : "failed", ms,
                print_signature(conv, constants.get()));
-  if (kernel.ok() && verify == VerifyMode::kFirstUse) {
-    auto report = verify_kernel(*kernel);
-    if (!report) return report.status();
-    if (!report->pass)
-      return internal_error(fmt::format("verify: {}: {}", report->failure, kernel->signature()));
-  }
   return kernel;
 }
 
@@ -205,6 +264,9 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   if (!tuning) return tuning.status();
   state->tuning = std::move(*tuning);
   state->dump_dir = environment("CONVGEN_DUMP_DIR");
+  auto store = open_store(options, state->verbose);
+  if (!store) return store.status();
+  state->store = std::move(*store);
   return Engine(state);
 }
 
@@ -344,9 +406,12 @@ EngineStats Engine::stats() const {
           requests.evictions,
           requests.entries,
           requests.bytes,
+          state_->store_hits,
           state_->compiles,
           static_cast<double>(state_->compile_ns) * 1e-9};
 }
+
+Status Engine::store_status() const { return state_->store->status(); }
 
 std::string Engine::target_description() const { return state_->target.key(); }
 

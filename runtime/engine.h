@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,11 @@ struct EngineOptions {
   // none where CONVGEN_CACHE_DIR is set and empty.
   std::string tuning_file = {};
   bool use_tuning = true;  // false: every schedule is the selected one
+  // The directory where compiled objects are kept between processes (docs/cache.md); made where it
+  // is not there. Empty: none. Not said: that of the default tuning file.
+  std::optional<std::string> cache_dir = {};
+  // Bounds their bytes. Not said: CONVGEN_CACHE_MAX_BYTES where set, else 256 MiB.
+  std::optional<uint64_t> cache_max_bytes = {};
   // Bounds Kernel::memory_bytes() of all kernels that the engine remembers; those used least
   // recently are forgotten first, and live on for as long as somebody has a handle.
   size_t memory_max_bytes = size_t{256} << 20;
@@ -71,10 +77,11 @@ struct PrepareOptions {
 struct EngineStats {
   int64_t hits = 0;
   int64_t misses = 0;
-  int64_t evictions = 0;  // kernels forgotten for EngineOptions::memory_max_bytes
-  int64_t kernels = 0;    // remembered now
-  int64_t bytes = 0;      // Kernel::memory_bytes() of those
-  int64_t compiles = 0;   // finished, failed ones among them
+  int64_t evictions = 0;   // kernels forgotten for EngineOptions::memory_max_bytes
+  int64_t kernels = 0;     // remembered now
+  int64_t bytes = 0;       // Kernel::memory_bytes() of those
+  int64_t store_hits = 0;  // linked from objects that another compile left on disk
+  int64_t compiles = 0;    // finished, failed ones among them
   double compile_seconds = 0;
 };
 
@@ -83,9 +90,9 @@ class EngineState;
 class Engine {
  public:
   // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks, or
-  // an unknown word in jit_profile; io_error for a file of jit_profile that cannot be made;
-  // io_error or invalid_argument for a tuning_file that cannot be read or is damaged. A damaged
-  // default file counts as missing; CONVGEN_VERBOSE tells.
+  // an unknown word in jit_profile, or a CONVGEN_CACHE_MAX_BYTES that is no number; io_error for a
+  // file of jit_profile that cannot be made; io_error or invalid_argument for a tuning_file that
+  // cannot be read or is damaged. A damaged default file counts as missing; CONVGEN_VERBOSE tells.
   static Result<Engine> create(const EngineOptions& options = {});
 
   // The kernel of conv, from the cache or compiled now. Thread-safe; however many threads ask for
@@ -114,6 +121,11 @@ class Engine {
   // Drops the cache's references; kernels in use stay alive through their handles.
   void clear_cache() const;
   EngineStats stats() const;
+
+  // The first trouble with the directory of EngineOptions::cache_dir, which costs compilations and
+  // nothing else: it is not to be trusted, or nothing can be written. Ok where there was none.
+  // Thread-safe.
+  Status store_status() const;
 
   // The target as text: triple, cpu and features in use.
   std::string target_description() const;

@@ -14,6 +14,7 @@
 #include "runtime/jit_session.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/kernel_state.h"
+#include "runtime/object_store.h"
 #include "runtime/tuning_file.h"
 
 namespace convgen {
@@ -32,6 +33,7 @@ class EngineState {
   codegen::Target target;
   TuningTable tuning;
   std::shared_ptr<JitSession> session;
+  std::unique_ptr<ObjectStore> store;
   ConvTexts texts;
   // By what was asked for: conv, engine, threads, schedule words. Keeps the kernels.
   KernelCache requests;
@@ -42,6 +44,7 @@ class EngineState {
   std::string dump_dir;
   std::atomic<int64_t> compiles{0};
   std::atomic<int64_t> compile_ns{0};
+  std::atomic<int64_t> store_hits{0};
 
   CompileQueue queue;  // the last member, so the first to go: its jobs use the others
 
@@ -50,10 +53,16 @@ class EngineState {
                                   const CompileOptions& options);
   Result<Kernel> compile_in_background(const ir::Conv& conv, const SharedConstants& constants,
                                        const CompileOptions& options);
+  Status link_object(const std::string& object, KernelState& state);
+  bool link_stored(const StoreKey& key, const std::shared_ptr<KernelState>& state);
+  Result<std::string> compile_object(const codegen::Schedule& schedule, KernelState& state);
   Result<Kernel> make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
                                  const codegen::Schedule& schedule);
+  Result<Kernel> make_generic_kernel(const ir::Conv& conv, const SharedConstants& constants,
+                                     const Status& why);
   Result<std::shared_ptr<KernelState>> make_generic(const ir::Conv& conv,
                                                     const SharedConstants& constants);
+  Status check_first_use(const Kernel& kernel) const;
 };
 
 }  // namespace convgen

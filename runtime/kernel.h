@@ -76,7 +76,8 @@ struct CompileStats {
   double codegen_ms = 0;
   double link_ms = 0;
   double total_ms = 0;
-  size_t code_bytes = 0;  // size of the relocatable object
+  size_t code_bytes = 0;    // size of the relocatable object
+  bool from_store = false;  // which was found on disk: nothing was compiled
 };
 
 // What a kernel was made for, for people and logs: the canonical text, and for constant weights

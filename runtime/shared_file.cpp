@@ -13,6 +13,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "runtime/descriptor.h"
+
 namespace convgen {
 namespace {
 
@@ -20,30 +22,6 @@ namespace fs = std::filesystem;
 
 Status errno_status(std::string_view what, const std::string& path) {
   return io_error(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(fd, text.data(), text.size());
-    if (count < 0 && errno != EINTR) return false;
-    if (count > 0) text.remove_prefix(static_cast<size_t>(count));
-  }
-  return true;
 }
 
 // Where links lead, so that they survive the rename; the path itself where it cannot be told.

@@ -9,6 +9,7 @@
 
 #include "codegen/compile.h"
 #include "ir/text.h"
+#include "runtime/cache_directory.h"
 #include "runtime/shared_file.h"
 
 namespace convgen {
@@ -69,11 +70,6 @@ std::vector<std::string_view> split_lines(std::string_view text) {
     at = end + 1;
   }
   return lines;
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
 }
 
 }  // namespace
@@ -239,13 +235,8 @@ Status keep_tuning_entry(const std::string& path, const TuningEntry& entry) {
 }
 
 std::string default_tuning_file() {
-  if (const char* directory = std::getenv("CONVGEN_CACHE_DIR"); directory != nullptr)
-    return *directory == '\0' ? "" : std::string(directory) + "/tuning";
-  // The base directory specification: a relative path is to be ignored.
-  if (const std::string cache = environment("XDG_CACHE_HOME"); cache.starts_with('/'))
-    return cache + "/convgen/tuning";
-  const std::string home = environment("HOME");
-  return home.empty() ? "" : home + "/.cache/convgen/tuning";
+  const std::string directory = default_cache_directory();
+  return directory.empty() ? "" : directory + "/tuning";
 }
 
 }  // namespace convgen

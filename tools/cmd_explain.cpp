@@ -138,7 +138,7 @@ double predicted_us(const Plan& plan, const codegen::Target& target, const PeakR
 
 Status print_times(const ir::Conv& conv, const Plan& plan, const codegen::Target& target,
                    const ExplainOptions& options, int threads) {
-  const Result<Engine> engine = Engine::create({.mcpu = options.mcpu});
+  const Result<Engine> engine = Engine::create({.mcpu = options.mcpu, .cache_dir = ""});
   if (!engine.ok()) return engine.status();
   const Result<PeakRate> peak = measure_peak(*engine);
   if (!peak.ok()) return peak.status();

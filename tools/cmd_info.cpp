@@ -7,8 +7,10 @@
 
 #include "codegen/compile.h"
 #include "codegen/target.h"
+#include "runtime/cache_directory.h"
 #include "runtime/engine.h"
 #include "runtime/generic.h"
+#include "runtime/object_store.h"
 #include "runtime/peak.h"
 #include "runtime/tuning_file.h"
 #include "tools/command.h"
@@ -63,10 +65,24 @@ std::string describe_tuning(const codegen::Target& target) {
                      table->size());
 }
 
+// Kernels found on disk, without a look at whether they are sound.
+std::string describe_store() {
+  const Result<uint64_t> bytes = default_store_bytes();
+  if (!bytes.ok()) return "not used: " + bytes.status().message();
+  const ObjectStore store(default_cache_directory(), *bytes, /*verbose=*/false);
+  if (store.directory().empty()) return "none (in-memory cache only)";
+  const Result<std::vector<ObjectStore::Entry>> entries = store.list();
+  if (!entries.ok()) return "not used: " + entries.status().message();
+  uint64_t all = 0;
+  for (const ObjectStore::Entry& entry : *entries) all += entry.bytes;
+  return fmt::format("{} ({} kernels, {} bytes of at most {})", store.directory(), entries->size(),
+                     all, store.max_bytes());
+}
+
 Outcome info() {
   const Result<codegen::Target> target = engine_target();
   if (!target.ok()) return target.status();
-  const Result<Engine> engine = Engine::create();
+  const Result<Engine> engine = Engine::create({.cache_dir = ""});
   if (!engine.ok()) return engine.status();
   const Result<PeakRate> peak = measure_peak(*engine);
   if (!peak.ok()) return peak.status();
@@ -80,7 +96,7 @@ Outcome info() {
   print_field("peak", fmt::format("{:.1f} gflop/s per thread, measured with {}-bit vectors",
                                   peak->gflops, peak->vector_bits));
   print_field("threads", fmt::format("{} available", std::thread::hardware_concurrency()));
-  print_field("cache directory", "none (in-memory cache only)");
+  print_field("cache directory", describe_store());
   print_field("tuning file", describe_tuning(*target));
   return kDone;
 }

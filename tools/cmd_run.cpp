@@ -157,6 +157,7 @@ Result<std::vector<float>> run_kernel(const ir::Conv& conv, const Inputs& inputs
           ? engine->compile(
                 conv, ConstantWeights{inputs.weights.data, options.constants.assume_finite}, how)
           : engine->compile(conv, how);
+  warn_of_store(*engine);
   if (!kernel.ok()) return kernel.status();
   note_fallback(kind, kernel->engine_name());
 

@@ -204,7 +204,8 @@ Outcome tune(TuneCommandOptions options) {
     return invalid_argument(
         "--tuning-file: none given, and CONVGEN_CACHE_DIR is empty or there is no home");
   }
-  const Result<Engine> engine = Engine::create({.mcpu = options.mcpu, .use_tuning = false});
+  const Result<Engine> engine =
+      Engine::create({.mcpu = options.mcpu, .use_tuning = false, .cache_dir = ""});
   if (!engine.ok()) return engine.status();
   return run_all(options, *engine, *convs);
 }

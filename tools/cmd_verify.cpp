@@ -194,12 +194,15 @@ Outcome verify(const VerifyCommandOptions& options) {
   if (!convs.ok()) return convs.status();
   const Result<int> threads = resolve_threads(options.threads);
   if (!threads.ok()) return threads.status();
-  Result<Engine> engine = Engine::create();
+  EngineOptions how;
+  if (options.random > 0) how.cache_dir = "";  // nobody will ask for these again
+  const Result<Engine> engine = Engine::create(how);
   if (!engine.ok()) return engine.status();
 
-  Verifier verifier(options, std::move(*engine), *threads);
+  Verifier verifier(options, *engine, *threads);
   Status status = check_given(options, *convs, verifier);
   if (status.ok()) status = check_random(options, verifier);
+  warn_of_store(*engine);
   if (!status.ok()) return status;
   return verifier.finish();
 }

@@ -148,4 +148,10 @@ void note_fallback(EngineKind asked, const std::string& engine_name) {
   print_note(fmt::format("executable memory was refused, the {} path computes", engine_name));
 }
 
+void warn_of_store(const Engine& engine) {
+  const char* verbose = std::getenv("CONVGEN_VERBOSE");
+  if (engine.store_status().ok() || (verbose != nullptr && *verbose != '\0')) return;  // told by it
+  fmt::print(stderr, "convgen: warning: {}\n", engine.store_status().message());
+}
+
 }  // namespace convgen::tool

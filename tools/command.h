@@ -31,6 +31,7 @@ void add_verify(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_tune(CLI::App& app, Outcome& outcome);
 void add_explain(CLI::App& app, Outcome& outcome);
+void add_cache(CLI::App& app, Outcome& outcome);
 void add_info(CLI::App& app, Outcome& outcome);
 
 // --- Shared options ---
@@ -98,5 +99,8 @@ Status check_memory(const ir::Conv& conv);
 
 // Notes on standard error that a jit kernel had to fall back to the generic path.
 void note_fallback(EngineKind asked, const std::string& engine_name);
+
+// Warns on standard error where engine could not keep its kernels on disk, or was not to.
+void warn_of_store(const Engine& engine);
 
 }  // namespace convgen::tool

@@ -51,6 +51,7 @@ void add_commands(CLI::App& app, Outcome& outcome) {
   add_bench(app, outcome);
   add_tune(app, outcome);
   add_explain(app, outcome);
+  add_cache(app, outcome);
   add_info(app, outcome);
 }
 

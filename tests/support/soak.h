@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests that are short in every run and whole in script/soak, which sets CONVGEN_SOAK=1.
+// How long a test may go on. script/soak sets CONVGEN_SOAK to minutes; else tests are short.
 #pragma once
 
-#include <stdlib.h>
-
-#include <string>
+#include <cstdlib>
 
 namespace convgen::testing {
 
-// How often: `whole` in a soak, else `brief`.
-inline int soak_or(int whole, int brief) {
-  const char* variable = getenv("CONVGEN_SOAK");
-  return variable != nullptr && std::string(variable) == "1" ? whole : brief;
+// 0 in an ordinary run. Tests that sample then check everything; those that repeat go on for that
+// long.
+inline int soak_minutes() {
+  const char* minutes = std::getenv("CONVGEN_SOAK");
+  return minutes == nullptr ? 0 : std::atoi(minutes);
 }
+
+// How often: `whole` in a soak, else `brief`.
+inline int soak_or(int whole, int brief) { return soak_minutes() > 0 ? whole : brief; }
 
 }  // namespace convgen::testing
