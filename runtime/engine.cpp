@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "codegen/compile.h"
+#include "codegen/cpu_stopwatch.h"
 #include "codegen/packed_layout.h"
 #include "codegen/select_schedule.h"
 #include "ir/text.h"
@@ -108,8 +109,8 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
 // Compiles conv to an object and links it. resource_exhausted from the linker means that the
 // process may not have executable memory; the generic path takes over.
 Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                            const Schedule& schedule) {
-  const Timer total;
+                                            const Schedule& schedule, double select_ms) {
+  const codegen::CpuStopwatch total;
   auto state = make_jit_state(conv, schedule);
   state->verbose = verbose;
   if (constants != nullptr) hold_constants(*state, constants);
@@ -119,7 +120,7 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
                                  codegen::kDefaultFunctionName, &times, constants.get());
   if (!object) return object.status();
   if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object, constants.get());
-  const Timer link;
+  const codegen::CpuStopwatch link;
   auto code = session->link(*object, codegen::kDefaultFunctionName);
   if (!code) {
     auto generic = make_generic(conv, constants);
@@ -129,13 +130,14 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
   }
   state->code = std::move(*code);
   state->function = state->code->function();
-  state->stats = {0, times.emit_ms, times.codegen_ms, link.ms(), total.ms(), object->size()};
+  state->stats = {select_ms, times.emit_ms,          times.passes_ms, times.codegen_ms,
+                  link.ms(), select_ms + total.ms(), object->size()};
   return Kernel(state);
 }
 
 Result<std::shared_ptr<KernelState>> EngineState::make_generic(const ir::Conv& conv,
                                                                const SharedConstants& constants) {
-  const Timer timer;
+  const codegen::CpuStopwatch timer;
   auto state = make_generic_state(conv);
   if (constants != nullptr) {
     auto packed = Kernel(state).pack(constants->values.data());
@@ -149,10 +151,12 @@ Result<std::shared_ptr<KernelState>> EngineState::make_generic(const ir::Conv& c
 }
 
 Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                        const CompileOptions& options, const Schedule& schedule) {
+                                        const CompileOptions& options, const Schedule& schedule,
+                                        double select_ms) {
   const Timer timer;
   const auto make = [&]() -> Result<Kernel> {
-    if (options.engine == EngineKind::kJit) return make_jit_kernel(conv, constants, schedule);
+    if (options.engine == EngineKind::kJit)
+      return make_jit_kernel(conv, constants, schedule, select_ms);
     auto state = make_generic(conv, constants);
     if (!state) return state.status();
     return Kernel(*std::move(state));
@@ -197,6 +201,7 @@ Result<Engine> Engine::create(const EngineOptions& options) {
 
 Result<Kernel> EngineState::compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
                                              const CompileOptions& options) {
+  const codegen::CpuStopwatch select;
   Schedule schedule;
   std::string how = "generic";
   if (options.engine == EngineKind::kJit) {
@@ -205,8 +210,10 @@ Result<Kernel> EngineState::compile_blocking(const ir::Conv& conv, const SharedC
     schedule = *chosen;
     how = codegen::print_schedule(schedule);
   }
-  return kernels.get_or_make(cache_key(conv, constants, how, target),
-                             [&] { return make_kernel(conv, constants, options, schedule); });
+  const double select_ms = select.ms();
+  return kernels.get_or_make(cache_key(conv, constants, how, target), [&] {
+    return make_kernel(conv, constants, options, schedule, select_ms);
+  });
 }
 
 namespace {

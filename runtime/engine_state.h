@@ -26,8 +26,10 @@ class EngineState {
   Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights* constants,
                          const CompileOptions& options);
   // A kernel that no cache keeps.
+  // select_ms: what choosing the schedule took.
   Result<Kernel> make_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                             const CompileOptions& options, const codegen::Schedule& schedule);
+                             const CompileOptions& options, const codegen::Schedule& schedule,
+                             double select_ms = 0);
 
   codegen::Target target;
   TuningTable tuning;
@@ -51,7 +53,7 @@ class EngineState {
   Result<Kernel> compile_in_background(const ir::Conv& conv, const SharedConstants& constants,
                                        const CompileOptions& options);
   Result<Kernel> make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                 const codegen::Schedule& schedule);
+                                 const codegen::Schedule& schedule, double select_ms);
   Result<std::shared_ptr<KernelState>> make_generic(const ir::Conv& conv,
                                                     const SharedConstants& constants);
 };
