@@ -7,18 +7,13 @@
 #include <llvm/Support/CodeGen.h>
 #include <llvm/Target/TargetMachine.h>
 
-#include <memory>
 #include <string>
 
 #include "codegen/compile.h"
 #include "codegen/cpu_stopwatch.h"
-#include "codegen/target.h"
 #include "ir/status.h"
 
 namespace convgen::codegen {
-
-// Belongs to one compilation: LLVM keeps what it compiles for in it. Errors: compile_failed.
-Result<std::unique_ptr<llvm::TargetMachine>> make_target_machine(const Target& target);
 
 // Turns module into a file of assembly or an object. Adds the laps of `watch` to passes_ms and
 // codegen_ms. Errors: compile_failed.

@@ -11,6 +11,7 @@
 #include "codegen/emit_kernel.h"
 #include "codegen/filter_plan.h"
 #include "codegen/nest_shape.h"
+#include "codegen/target_machines.h"
 #include "codegen/winograd.h"
 
 namespace convgen::codegen {
@@ -23,12 +24,9 @@ Status verify_module(const llvm::Module& module) {
   return internal_error("the emitted module is malformed: " + text);
 }
 
-// What every module goes through once it is built.
-Result<std::string> finish(Stage stage, llvm::Module& module, const Target& target,
-                           CpuStopwatch& watch, CompileTimes& times) {
-  auto machine = make_target_machine(target);
-  if (!machine) return machine.status();
-  module.setDataLayout((*machine)->createDataLayout());
+Result<std::string> print_stage(Stage stage, llvm::Module& module, llvm::TargetMachine& machine,
+                                CpuStopwatch& watch, CompileTimes& times) {
+  module.setDataLayout(machine.createDataLayout());
   if (Status status = verify_module(module); !status.ok()) return status;
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -41,18 +39,31 @@ Result<std::string> finish(Stage stage, llvm::Module& module, const Target& targ
       llvm::WriteBitcodeToFile(module, stream);
       return text;
     case Stage::kAssembly:
-      return generate_code(module, **machine, llvm::CodeGenFileType::AssemblyFile, watch, times);
+      return generate_code(module, machine, llvm::CodeGenFileType::AssemblyFile, watch, times);
     case Stage::kObject:
-      return generate_code(module, **machine, llvm::CodeGenFileType::ObjectFile, watch, times);
+      return generate_code(module, machine, llvm::CodeGenFileType::ObjectFile, watch, times);
   }
   return internal_error("unknown stage");
+}
+
+// What every module goes through once it is built. machines: null for none kept.
+Result<std::string> finish(Stage stage, llvm::Module& module, const Target& target,
+                           TargetMachines* machines, CpuStopwatch& watch, CompileTimes& times) {
+  TargetMachines own;
+  if (machines == nullptr) machines = &own;
+  auto machine = machines->take(target);
+  if (!machine) return machine.status();
+  auto result = print_stage(stage, module, **machine, watch, times);
+  machines->give_back(target, std::move(*machine));
+  return result;
 }
 
 }  // namespace
 
 Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
                             const Target& target, const std::string& function_name,
-                            CompileTimes* times, const ConstantWeights* constants) {
+                            CompileTimes* times, const ConstantWeights* constants,
+                            TargetMachines* machines) {
   if (Status status = check_schedule(schedule, conv, target, constants); !status.ok())
     return status;
   CpuStopwatch watch;
@@ -61,7 +72,7 @@ Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& s
   auto module = emit_kernel(context, conv, schedule, target, function_name, constants);
   CompileTimes measured;
   measured.emit_ms = watch.lap_ms();
-  Result<std::string> result = finish(stage, *module, target, watch, measured);
+  Result<std::string> result = finish(stage, *module, target, machines, watch, measured);
   if (times != nullptr) *times = measured;
   return result;
 }
@@ -71,7 +82,7 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops) {
   auto module = emit_peak_loop(context, target, kDefaultFunctionName, flops);
   CpuStopwatch watch;
   CompileTimes times;
-  return finish(Stage::kObject, *module, target, watch, times);
+  return finish(Stage::kObject, *module, target, /*machines=*/nullptr, watch, times);
 }
 
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule) {

@@ -117,7 +117,7 @@ Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedCo
   if (state->tasks == 0) return Kernel(state);
   codegen::CompileTimes times;
   auto object = codegen::compile(Stage::kObject, conv, schedule, target,
-                                 codegen::kDefaultFunctionName, &times, constants.get());
+                                 codegen::kDefaultFunctionName, &times, constants.get(), &machines);
   if (!object) return object.status();
   if (!dump_dir.empty()) dump_kernel(dump_dir, conv, schedule, target, *object, constants.get());
   const codegen::CpuStopwatch link;

@@ -8,6 +8,7 @@
 
 #include "codegen/schedule.h"
 #include "codegen/target.h"
+#include "codegen/target_machines.h"
 #include "runtime/compile_queue.h"
 #include "runtime/conv_texts.h"
 #include "runtime/engine.h"
@@ -32,6 +33,7 @@ class EngineState {
                              double select_ms = 0);
 
   codegen::Target target;
+  codegen::TargetMachines machines;
   TuningTable tuning;
   std::shared_ptr<JitSession> session;
   ConvTexts texts;
