@@ -185,24 +185,25 @@ BlockSite NestEmitter::block_site(llvm::Value* n, llvm::Value* g, llvm::Value* o
 void NestEmitter::emit_pixels(const TaskRange& range,
                               llvm::function_ref<void(const PixelSite&)> body) {
   const bool unroll = unrolls(Unroll::kFull);
-  emit_for(b_, {range.oh_begin, range.oh_end, 1, unroll}, "oh", {}, [&](llvm::Value* oh, Values) {
-    return emit_for(b_, {range.tile_begin, range.tile_end, 1, unroll}, "tile", {},
-                    [&](llvm::Value* tile, Values) {
-                      PixelSite at{};
-                      at.od = range.od;
-                      at.oh = oh;
-                      at.row = b_.CreateSub(oh, range.oh_begin);
-                      if (schedule_.prefetch != 0) at.number = tile_number(range, at, tile);
-                      emit_segments(at, tile, 0, 0, body);
-                      return Values();
-                    });
+  const LoopRange rows{range.oh_begin, range.oh_end, 1, unroll, /*enters=*/true};
+  const LoopRange tiles{range.tile_begin, range.tile_end, 1, unroll, /*enters=*/true};
+  emit_for(b_, rows, "oh", {}, [&](llvm::Value* oh, Values) {
+    return emit_for(b_, tiles, "tile", {}, [&](llvm::Value* tile, Values) {
+      PixelSite at{};
+      at.od = range.od;
+      at.oh = oh;
+      at.row = b_.sub_index(oh, range.oh_begin);
+      if (schedule_.prefetch != 0) at.number = tile_number(range, at, tile);
+      emit_segments(at, tile, 0, 0, body);
+      return Values();
+    });
   });
 }
 
 llvm::Value* NestEmitter::tile_number(const TaskRange& range, const PixelSite& at,
                                       llvm::Value* tile) {
   llvm::Value* tiles_before = b_.scale_index(at.row, range.tiles);
-  return b_.add_index(tiles_before, b_.CreateSub(tile, range.tile_begin));
+  return b_.add_index(tiles_before, b_.sub_index(tile, range.tile_begin));
 }
 
 // A chain of branches over the segments of the row: tile number -> segment.
@@ -211,7 +212,7 @@ void NestEmitter::emit_segments(PixelSite at, llvm::Value* tile, size_t segment,
                                 llvm::function_ref<void(const PixelSite&)> body) {
   const RowSegment& here = plan_[segment];
   const auto emit_here = [&](Values) {
-    llvm::Value* number = b_.CreateSub(tile, b_.index(tiles_before));
+    llvm::Value* number = b_.sub_index(tile, b_.index(tiles_before));
     at.ow = b_.add_index(b_.scale_index(number, here.pixels), b_.index(here.first_ow));
     at.segment = &here;
     body(at);
@@ -239,7 +240,7 @@ llvm::Value* NestEmitter::prefetch_origin(const BlockSite& block, const PixelSit
 // Sources of tap (0, 0, 0) of pixel 0; left of or above the image near borders.
 llvm::Value* NestEmitter::tile_origin(const BlockSite& block, const PixelSite& at) {
   const auto in_position = [&](llvm::Value* out_index, int axis) {
-    return b_.CreateSub(b_.scale_index(out_index, shape_.strides[axis]),
+    return b_.sub_index(b_.scale_index(out_index, shape_.strides[axis]),
                         b_.index(shape_.pads_begin[axis]));
   };
   return b_.at(block.src,
@@ -296,9 +297,10 @@ NestEmitter::AxisTaps NestEmitter::axis_taps(int axis, llvm::Value* out_index) {
   const int64_t dilation = shape_.dilations[axis];
   const auto ceil_div = [&](llvm::Value* distance) {
     distance = b_.max_index(distance, b_.index(0));
+    if (dilation == 1) return distance;
     return b_.CreateUDiv(b_.add_index(distance, b_.index(dilation - 1)), b_.index(dilation));
   };
-  llvm::Value* before = b_.CreateSub(b_.index(shape_.pads_begin[axis]),
+  llvm::Value* before = b_.sub_index(b_.index(shape_.pads_begin[axis]),
                                      b_.scale_index(out_index, shape_.strides[axis]));
   llvm::Value* kernel = b_.index(shape_.kernel[axis]);
   return {ceil_div(before),
@@ -310,6 +312,21 @@ bool reaches_outside(const NestShape& shape, int axis) {
   const int64_t last = (shape.out[axis] - 1) * shape.strides[axis] - shape.pads_begin[axis] +
                        (shape.kernel[axis] - 1) * shape.dilations[axis];
   return shape.pads_begin[axis] > 0 || last >= shape.in[axis];
+}
+
+// True where every output of the axis has a tap inside the image: one whose first tap lies before
+// it has another inside, and the last one's first tap does not lie behind.
+bool always_meets_image(const NestShape& shape, int axis) {
+  constexpr int64_t kMostBefore = 1024;  // outputs looked at
+  const int64_t stride = shape.strides[axis], dilation = shape.dilations[axis];
+  const int64_t before = shape.pads_begin[axis];
+  if ((shape.out[axis] - 1) * stride - before >= shape.in[axis] || before > kMostBefore)
+    return false;
+  for (int64_t first = -before; first < 0; first += stride) {
+    const int64_t k = (-first + dilation - 1) / dilation;
+    if (k >= shape.kernel[axis] || first + k * dilation >= shape.in[axis]) return false;
+  }
+  return true;
 }
 
 // Loops over the taps of depth or height. Unrolled taps, and taps that must see pad_value, run
@@ -324,14 +341,15 @@ Values NestEmitter::emit_axis(
     return emit_for(b_, range, name, acc, [&](llvm::Value* k, Values at_k) {
       if (whole) return body(k, b_.getTrue(), at_k);
       llvm::Value* position =
-          b_.CreateSub(b_.add_index(b_.scale_index(out_index, shape_.strides[axis]),
+          b_.sub_index(b_.add_index(b_.scale_index(out_index, shape_.strides[axis]),
                                     b_.scale_index(k, shape_.dilations[axis])),
                        b_.index(shape_.pads_begin[axis]));
       return body(k, b_.CreateICmpULT(position, b_.index(shape_.in[axis])), at_k);
     });
   }
   const AxisTaps taps = axis_taps(axis, out_index);
-  return emit_for(b_, {taps.begin, taps.end}, name, acc,
+  const LoopRange inside{taps.begin, taps.end, 1, false, always_meets_image(shape_, axis)};
+  return emit_for(b_, inside, name, acc,
                   [&](llvm::Value* k, Values at_k) { return body(k, b_.getTrue(), at_k); });
 }
 
