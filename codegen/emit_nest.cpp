@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/emit_nest.h"
 
+#include <algorithm>
+#include <span>
+
 #include "codegen/emit_epilogue.h"
 #include "codegen/emit_stage.h"
 #include "codegen/loop_nest.h"
@@ -20,6 +23,14 @@ struct BlockSite {
   llvm::Value* dst;      // offset of image and channel in dst, in floats
 };
 
+// Segments of a row that follow each other and whose tiles are alike but for the taps they reach.
+struct SegmentRun {
+  std::span<const RowSegment> segments;
+  int64_t tiles_before = 0;  // of the row
+  // The first output of tile 0, if all tiles of the row were like these.
+  int64_t origin() const { return segments[0].first_ow - tiles_before * segments[0].pixels; }
+};
+
 // The first output of a tile within its image. number: how many of the task's tiles come before,
 // known where weights are prefetched.
 struct PixelSite {
@@ -28,7 +39,8 @@ struct PixelSite {
   llvm::Value* row;  // of the task
   llvm::Value* ow;
   llvm::Value* number;
-  const RowSegment* segment;
+  llvm::Value* tile;  // of the row
+  SegmentRun run;
 };
 
 // Rows and tiles of a task.
@@ -65,9 +77,14 @@ class NestEmitter {
   TaskRange task_range(llvm::Value* od, llvm::Value* oh_block, llvm::Value* tile_block);
   void emit_pixels(const TaskRange& range, llvm::function_ref<void(const PixelSite&)> body);
   llvm::Value* tile_number(const TaskRange& range, const PixelSite& at, llvm::Value* tile);
-  void emit_segments(PixelSite at, llvm::Value* tile, size_t segment, int64_t tiles_before,
-                     llvm::function_ref<void(const PixelSite&)> body);
+  SegmentRun run_from(size_t segment, int64_t tiles_before) const;
+  void emit_runs(PixelSite at, size_t segment, int64_t tiles_before,
+                 llvm::function_ref<void(const PixelSite&)> body);
   void emit_tile(const BlockSite& block, const PixelSite& at);
+  Values emit_segments(const BlockSite& block, const PixelSite& at, llvm::Value* origin,
+                       SegmentRun run, Values acc);
+  Values emit_taps(const BlockSite& block, const PixelSite& at, llvm::Value* origin,
+                   const RowSegment& segment, Values acc);
   llvm::Value* tile_origin(const BlockSite& block, const PixelSite& at);
   llvm::Value* staged_origin(const BlockSite& block, const PixelSite& at);
   llvm::Value* prefetch_origin(const BlockSite& block, const PixelSite& at);
@@ -193,8 +210,9 @@ void NestEmitter::emit_pixels(const TaskRange& range,
       at.od = range.od;
       at.oh = oh;
       at.row = b_.sub_index(oh, range.oh_begin);
+      at.tile = tile;
       if (schedule_.prefetch != 0) at.number = tile_number(range, at, tile);
-      emit_segments(at, tile, 0, 0, body);
+      emit_runs(at, 0, 0, body);
       return Values();
     });
   });
@@ -206,26 +224,40 @@ llvm::Value* NestEmitter::tile_number(const TaskRange& range, const PixelSite& a
   return b_.add_index(tiles_before, b_.sub_index(tile, range.tile_begin));
 }
 
-// A chain of branches over the segments of the row: tile number -> segment.
-void NestEmitter::emit_segments(PixelSite at, llvm::Value* tile, size_t segment,
-                                int64_t tiles_before,
-                                llvm::function_ref<void(const PixelSite&)> body) {
-  const RowSegment& here = plan_[segment];
+// Sharing what is alike halves the code of short kernels. Not where every segment is a single tile:
+// there code of their own is 4 to 9 % faster (depthwise 14x14x384 and, 5x5, 28x28x240).
+SegmentRun NestEmitter::run_from(size_t segment, int64_t tiles_before) const {
+  const std::span<const RowSegment> rest = std::span(plan_).subspan(segment);
+  const SegmentRun first{rest.first(1), tiles_before};
+  size_t count = 1;
+  for (; count < rest.size(); ++count) {
+    tiles_before += rest[count - 1].tiles;
+    const SegmentRun next{rest.subspan(count, 1), tiles_before};
+    if (rest[count].pixels != rest[0].pixels || next.origin() != first.origin()) break;
+  }
+  const bool single =
+      std::ranges::all_of(rest.first(count), [](const RowSegment& s) { return s.tiles == 1; });
+  return {rest.first(single ? 1 : count), first.tiles_before};
+}
+
+// A chain of branches over the runs of segments of the row: tile number -> run.
+void NestEmitter::emit_runs(PixelSite at, size_t segment, int64_t tiles_before,
+                            llvm::function_ref<void(const PixelSite&)> body) {
+  at.run = run_from(segment, tiles_before);
   const auto emit_here = [&](Values) {
-    llvm::Value* number = b_.sub_index(tile, b_.index(tiles_before));
-    at.ow = b_.add_index(b_.scale_index(number, here.pixels), b_.index(here.first_ow));
-    at.segment = &here;
+    at.ow =
+        b_.add_index(b_.scale_index(at.tile, at.run.segments[0].pixels), b_.index(at.run.origin()));
     body(at);
     return Values();
   };
-  if (segment + 1 == plan_.size()) {
+  const size_t next = segment + at.run.segments.size();
+  if (next == plan_.size()) {
     emit_here({});
     return;
   }
-  const int64_t tiles_after = tiles_before + here.tiles;
-  emit_if(b_, b_.CreateICmpSLT(tile, b_.index(tiles_after)), "segment", {}, emit_here, [&](Values) {
-    return emit_segments(at, tile, segment + 1, tiles_after, body), Values();
-  });
+  for (const RowSegment& here : at.run.segments) tiles_before += here.tiles;
+  emit_if(b_, b_.CreateICmpSLT(at.tile, b_.index(tiles_before)), "run", {}, emit_here,
+          [&](Values) { return emit_runs(at, next, tiles_before, body), Values(); });
 }
 
 // Each tile of a block fetches its share of the block behind: lines that would otherwise come from
@@ -257,15 +289,37 @@ llvm::Value* NestEmitter::staged_origin(const BlockSite& block, const PixelSite&
 }
 
 void NestEmitter::emit_tile(const BlockSite& block, const PixelSite& at) {
-  const RowSegment& segment = *at.segment;
-  Values acc(schedule_.accumulators(segment.pixels, block.vectors) * shape_.rotations, b_.zero());
+  const int pixels = at.run.segments[0].pixels;
+  Values acc(schedule_.accumulators(pixels, block.vectors) * shape_.rotations, b_.zero());
   llvm::Value* origin = shape_.stage ? staged_origin(block, at) : tile_origin(block, at);
+  acc = emit_segments(block, at, origin, at.run, acc);
+  llvm::Value* dst = b_.add_index(
+      b_.add_index(block.dst, b_.scale_index(at.od, shape_.dst.d)),
+      b_.add_index(b_.scale_index(at.oh, shape_.dst.h), b_.scale_index(at.ow, shape_.dst.w)));
+  acc = taps_.finish({pixels, block.vectors, block.last_lanes}, acc);
+  epilogue_.emit({pixels, block.vectors, block.last_lanes, block.channel, dst}, acc);
+}
+
+// A branch by segment around the products; what comes before and behind is the same for all.
+Values NestEmitter::emit_segments(const BlockSite& block, const PixelSite& at, llvm::Value* origin,
+                                  SegmentRun run, Values acc) {
+  const RowSegment& here = run.segments[0];
+  if (run.segments.size() == 1) return emit_taps(block, at, origin, here, acc);
+  const SegmentRun rest{run.segments.subspan(1), run.tiles_before + here.tiles};
+  return emit_if(
+      b_, b_.CreateICmpSLT(at.tile, b_.index(rest.tiles_before)), "segment", acc,
+      [&](Values at_here) { return emit_taps(block, at, origin, here, at_here); },
+      [&](Values at_rest) { return emit_segments(block, at, origin, rest, at_rest); });
+}
+
+// The products of a tile with all taps it reaches.
+Values NestEmitter::emit_taps(const BlockSite& block, const PixelSite& at, llvm::Value* origin,
+                              const RowSegment& segment, Values acc) {
   const int64_t kd_step = shape_.stage ? shape_.src.d : shape_.dilations.d * shape_.src.d;
   llvm::Value* prefetch = prefetch_origin(block, at);
   const int64_t prefetch_row = shape_.kernel.w * prefetch_floats_per_tap(schedule_, shape_);
   const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.channel_lanes();
-
-  acc = emit_axis(0, at.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
+  return emit_axis(0, at.od, "kd", acc, [&](llvm::Value* kd, llvm::Value* kd_inside, Values at_kd) {
     return emit_axis(
         1, at.oh, "kh", at_kd, [&](llvm::Value* kh, llvm::Value* kh_inside, Values at_kh) {
           TileSite site{segment.pixels, block.vectors, block.last_lanes};
@@ -279,11 +333,6 @@ void NestEmitter::emit_tile(const BlockSite& block, const PixelSite& at) {
           return emit_row_spans(site, segment, at.ow, b_.CreateAnd(kd_inside, kh_inside), at_kh);
         });
   });
-  llvm::Value* dst = b_.add_index(
-      b_.add_index(block.dst, b_.scale_index(at.od, shape_.dst.d)),
-      b_.add_index(b_.scale_index(at.oh, shape_.dst.h), b_.scale_index(at.ow, shape_.dst.w)));
-  acc = taps_.finish({segment.pixels, block.vectors, block.last_lanes}, acc);
-  epilogue_.emit({segment.pixels, block.vectors, block.last_lanes, block.channel, dst}, acc);
 }
 
 // Taps [begin, end) of an axis lie inside the image for one output index.

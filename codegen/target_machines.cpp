@@ -47,8 +47,7 @@ Result<std::unique_ptr<llvm::TargetMachine>> TargetMachines::take(const Target& 
   return make_target_machine(target);
 }
 
-void TargetMachines::give_back(const Target& target,
-                               std::unique_ptr<llvm::TargetMachine> machine) {
+void TargetMachines::give_back(const Target& target, std::unique_ptr<llvm::TargetMachine> machine) {
   const std::lock_guard lock(idle_->mutex);
   idle_->machines.emplace(target.key(), std::move(machine));
 }
