@@ -33,16 +33,21 @@ PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
   layout.rotated = schedule.algorithm == Algorithm::kRotated;
   if (schedule.algorithm == Algorithm::kWinograd) {
     layout.winograd = schedule.output_tile;
-    layout.steps = winograd_shape(conv, schedule).points * conv.ic;
+    layout.steps = winograd_axis(conv.kernel.h, schedule.output_tile).alpha *
+                   winograd_axis(conv.kernel.w, schedule.output_tile).alpha * conv.ic;
   }
+  return layout;
+}
+
+std::string packed_tag(const ir::Conv& conv, const Schedule& schedule) {
+  const PackedLayout layout = packed_layout(conv, schedule);
   const std::string order = layout.winograd != 0 ? fmt::format("winograd{}", layout.winograd)
                             : layout.rotated     ? "rotated"
-                            : spans              ? "grouped"
-                                                 : "direct";
-  layout.tag = fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", order, schedule.channel_lanes(),
-                           schedule.tile_vectors, layout.groups, conv.oc, conv.kernel.d,
-                           conv.kernel.h, conv.kernel.w, conv.ic_per_group());
-  return layout;
+                            : lanes_span_groups(schedule.algorithm) ? "grouped"
+                                                                    : "direct";
+  return fmt::format("{}:{}x{}:g{}:oc{}:k{}x{}x{}:ic{}", order, schedule.channel_lanes(),
+                     schedule.tile_vectors, layout.groups, conv.oc, conv.kernel.d, conv.kernel.h,
+                     conv.kernel.w, conv.ic_per_group());
 }
 
 namespace {

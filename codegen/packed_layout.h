@@ -29,11 +29,12 @@ struct PackedLayout {
   int64_t tail_width() const;
   int64_t group_elements() const { return steps * (full_blocks() * oc_block + tail_width()); }
   int64_t elements() const { return groups * group_elements(); }
-  // Equal tags, equal order: "direct:16x2:g1:oc64:k3x3x64".
-  std::string tag;
 };
 
 PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule);
+
+// Equal tags, equal order: "direct:16x2:g1:oc64:k3x3x64".
+std::string packed_tag(const ir::Conv& conv, const Schedule& schedule);
 
 // Distances in the caller's weights, in floats.
 struct WeightsStrides {

@@ -96,7 +96,7 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
   if (schedule.algorithm == codegen::Algorithm::kWinograd)
     state->summation.winograd_tile = schedule.output_tile;
   state->scratch_bytes = codegen::scratch_bytes(conv, schedule);
-  state->packed_tag = layout.tag;
+  state->packed_tag = codegen::packed_tag(conv, schedule);
   state->packed_elements = static_cast<size_t>(layout.elements());
   state->pack = [conv, layout](const float* weights, float* packed) {
     codegen::pack_weights(conv, layout, weights, packed);

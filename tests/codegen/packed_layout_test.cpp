@@ -202,7 +202,7 @@ TEST(PackedLayout, EqualTagsMeanEqualOrder) {
             for (int64_t t = 0; t < c.kd * c.kh * c.kw; ++t)
               weights[weights_index(c, oi_first, o, i, t)] =
                   1.0f + static_cast<float>(weights_index(c, false, o, i, t));
-        const std::string tag = packed_layout(conv, schedule).tag;
+        const std::string tag = packed_tag(conv, schedule);
         const auto packed = packed_of(conv, schedule, weights);
         const auto [at, first] = order_of_tag.emplace(tag, packed);
         EXPECT_TRUE(first || at->second == packed) << tag;
@@ -215,7 +215,7 @@ TEST(PackedLayout, TagNamesWhatMattersAndNothingElse) {
   const std::string weights = " weights=f32:hwio:3x3x16x48";
   const Schedule schedule{.lanes = 8, .tile_pixels = 6, .tile_vectors = 2};
   const auto tag = [](const std::string& conv, const Schedule& s) {
-    return packed_layout(conv_of(conv), s).tag;
+    return packed_tag(conv_of(conv), s);
   };
   const std::string base = "conv2d src=f32:nhwc:1x9x9x16" + weights;
   Schedule other = schedule;

@@ -518,9 +518,9 @@ TEST(WinogradPacked, EachWeightIsTransformedOnceAndTailsAreZero) {
 
 TEST(WinogradPacked, TilesHaveTagsOfTheirOwn) {
   const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x9x9x5 weights=f32:hwio:3x3x5x8");
-  EXPECT_EQ(packed_layout(conv, schedule_of("winograd lanes=8 output_tile=2")).tag,
+  EXPECT_EQ(packed_tag(conv, schedule_of("winograd lanes=8 output_tile=2")),
             "winograd2:8x1:g1:oc8:k1x3x3:ic5");
-  EXPECT_EQ(packed_layout(conv, schedule_of("winograd lanes=8 output_tile=4")).tag,
+  EXPECT_EQ(packed_tag(conv, schedule_of("winograd lanes=8 output_tile=4")),
             "winograd4:8x1:g1:oc8:k1x3x3:ic5");
 }
 
