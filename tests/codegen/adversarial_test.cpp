@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// tests/data/adversarial.conv, convolutions that are hard to compile: each has a schedule within the
-// instruction budget, which is what bounds the time LLVM takes, and compiles. Every 25th of them;
-// all with CONVGEN_SOAK=1.
+// tests/data/adversarial.conv, convolutions that are hard to compile: each has a schedule within
+// the instruction budget, which is what bounds the time LLVM takes, and compiles. Every 25th of
+// them; all with CONVGEN_SOAK=1.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
