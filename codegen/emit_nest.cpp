@@ -400,7 +400,9 @@ Values NestEmitter::emit_axis(
     });
   }
   const AxisTaps taps = axis_taps(axis, out_index);
-  const LoopRange inside{taps.begin, taps.end, 1, false, always_meets_image(shape_, axis)};
+  // Without the test the largest tiles of pixels spill.
+  const bool enters = !lanes_are_pixels(schedule_.algorithm) && always_meets_image(shape_, axis);
+  const LoopRange inside{taps.begin, taps.end, 1, false, enters};
   return emit_for(b_, inside, name, acc,
                   [&](llvm::Value* k, Values at_k) { return body(k, b_.getTrue(), at_k); });
 }
