@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a Schedule to text or bytes: builds the module, verifies it, runs LLVM's code generator.
-// One LLVMContext and one TargetMachine per call, so calls may run in parallel.
+// One LLVMContext per call and one TargetMachine at a time, so calls may run in parallel.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,8 @@
 
 namespace convgen::codegen {
 
+class TargetMachines;
+
 // Raised whenever emitted bytes may change for the same conv and schedule: part of cache keys.
 inline constexpr int kCodeGeneratorVersion = 5;
 
@@ -24,21 +26,25 @@ enum class Stage {
   kBitcode,
 };
 
+// CPU time of the calling thread.
 struct CompileTimes {
-  double emit_ms = 0;
-  double codegen_ms = 0;
+  double emit_ms = 0;     // the module
+  double passes_ms = 0;   // verification, and LLVM's passes ahead of instruction selection
+  double codegen_ms = 0;  // from instruction selection to bytes
 };
 
 inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
 
 // Emits conv by schedule for target as `stage`. function_name is the one exported symbol, of type
-// KernelFunction. With constants the code holds the weights, and reads none. Same input, same
-// bytes. Thread-safe. Errors: what check_schedule says; compile_failed where LLVM refuses.
+// KernelFunction. With constants the code holds the weights, and reads none. machines: those that
+// earlier calls left, null for none. Same input, same bytes. Thread-safe. Errors: what
+// check_schedule says; compile_failed where LLVM refuses.
 Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
                             const Target& target,
                             const std::string& function_name = kDefaultFunctionName,
                             CompileTimes* times = nullptr,
-                            const ConstantWeights* constants = nullptr);
+                            const ConstantWeights* constants = nullptr,
+                            TargetMachines* machines = nullptr);
 
 // A relocatable object whose function, called as a kernel, spends each iteration of [begin, end)
 // on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.

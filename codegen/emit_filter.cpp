@@ -153,7 +153,7 @@ void FilterEmitter::emit_task(llvm::Value* task) {
   llvm::Value* image = task;
   llvm::Value* first = b_.scale_index(b_.take_factor(image, blocks), rows);
   llvm::Value* last = b_.min_index(b_.add_index(first, b_.index(rows)), b_.index(conv_.out.h));
-  llvm::Value* full = b_.CreateUDiv(b_.CreateSub(last, first), b_.index(together));
+  llvm::Value* full = b_.CreateUDiv(b_.sub_index(last, first), b_.index(together));
   for (const FilterPass& pass : plan_.passes) {
     for_each(b_.index(0), full, "oh.block", [&](llvm::Value* i) {
       emit_block(
@@ -226,7 +226,7 @@ llvm::Value* FilterEmitter::is_not_finite(const Block& block, const FilterPass& 
 Rows FilterEmitter::rows_of(const Block& block, const Taps& taps) {
   Rows rows;
   llvm::Value* first =
-      b_.CreateSub(b_.scale_index(block.oh, conv_.strides.h), b_.index(conv_.pads_begin.h));
+      b_.sub_index(b_.scale_index(block.oh, conv_.strides.h), b_.index(conv_.pads_begin.h));
   llvm::Value* image = b_.at(pointers_.src, b_.scale_index(block.image, g_.src_image));
   for (int r = 0; r < block.rows; ++r)
     for (const FilterTap& tap : taps) {

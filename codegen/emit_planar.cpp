@@ -31,7 +31,7 @@ llvm::Value* PlanarTapEmitter::tap_offset(llvm::Value* kw) {
   llvm::Value* position = b_.add_index(b_.scale_index(kw, shape_.dilations.w),
                                        b_.index(ahead * stride - shape_.pads_begin.w));
   llvm::Value* phase = b_.CreateURem(position, b_.index(stride));
-  llvm::Value* column = b_.CreateSub(b_.CreateUDiv(position, b_.index(stride)), b_.index(ahead));
+  llvm::Value* column = b_.sub_index(b_.CreateUDiv(position, b_.index(stride)), b_.index(ahead));
   return b_.add_index(b_.scale_index(phase, shape_.stage->plane), column);
 }
 

@@ -49,7 +49,7 @@ class StageEmitter {
 void StageEmitter::emit(llvm::Value* src, llvm::Value* scratch) {
   if (shape_.in.w == 0) return;  // there are only pads
   const auto in_position = [&](llvm::Value* out_index, int axis) {
-    return b_.CreateSub(b_.scale_index(out_index, shape_.strides[axis]),
+    return b_.sub_index(b_.scale_index(out_index, shape_.strides[axis]),
                         b_.index(shape_.pads_begin[axis]));
   };
   llvm::Value* first = in_position(rows_.oh_begin, 1);
@@ -65,7 +65,7 @@ void StageEmitter::emit(llvm::Value* src, llvm::Value* scratch) {
     // A depth outside the image has no rows.
     llvm::Value* inside = b_.CreateICmpULT(id, b_.index(shape_.in.d));
     for_each(begin, b_.CreateSelect(inside, end, begin), "stage.row", [&](llvm::Value* ih) {
-      llvm::Value* row = b_.CreateSub(ih, first);
+      llvm::Value* row = b_.sub_index(ih, first);
       emit_row(b_.at(src_d, b_.scale_index(ih, shape_.tensor.h)),
                b_.at(dst_d, b_.scale_index(row, shape_.src.h)));
     });

@@ -161,7 +161,7 @@ void WinogradEmitter::emit_task(llvm::Value* task) {
 WinogradEmitter::Run WinogradEmitter::run_of(llvm::Value* number, int64_t each, int64_t all) {
   if (each >= all) return {b_.index(0), b_.index(all)};
   llvm::Value* first = b_.scale_index(number, each);
-  return {first, b_.min_index(b_.index(each), b_.CreateSub(b_.index(all), first))};
+  return {first, b_.min_index(b_.index(each), b_.sub_index(b_.index(all), first))};
 }
 
 WinogradEmitter::Site WinogradEmitter::site_of(llvm::Value* tile) {
@@ -181,7 +181,7 @@ void WinogradEmitter::emit_sources(const Run& tiles) {
     const auto inside = [&](llvm::Value* out, const WinogradAxis& axis, int64_t pad,
                             int64_t dilation, int64_t extent) {
       // As an unsigned number a position left of the image is beyond its right end too.
-      llvm::Value* position = b_.CreateSub(out, b_.index(pad));
+      llvm::Value* position = b_.sub_index(out, b_.index(pad));
       const int64_t span = (axis.alpha - 1) * dilation;
       return span >= extent ? static_cast<llvm::Value*>(b_.getFalse())
                             : b_.CreateICmpULT(position, b_.index(extent - span));
@@ -199,8 +199,8 @@ void WinogradEmitter::emit_sources(const Run& tiles) {
 void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* inside, llvm::Value* block,
                                          llvm::Value* sources) {
   llvm::Value* channel = b_.scale_index(block, schedule_.lanes);
-  llvm::Value* ih = b_.CreateSub(site.oh, b_.index(conv_.pads_begin.h));
-  llvm::Value* iw = b_.CreateSub(site.ow, b_.index(conv_.pads_begin.w));
+  llvm::Value* ih = b_.sub_index(site.oh, b_.index(conv_.pads_begin.h));
+  llvm::Value* iw = b_.sub_index(site.ow, b_.index(conv_.pads_begin.w));
   llvm::Value* first =
       b_.add_index(b_.add_index(b_.scale_index(site.n, src_.n), channel),
                    b_.add_index(b_.scale_index(ih, src_.h), b_.scale_index(iw, src_.w)));
@@ -220,12 +220,14 @@ void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* inside, 
         return Values{copy.corner, copy.row, copy.column};
       });
   llvm::Value* at = b_.at(sources, channel);
+  Values rows, columns;
+  for (int64_t i = 0; i < shape_.h.alpha; ++i)
+    rows.push_back(b_.at(from[0], b_.scale_index(from[1], i)));
+  for (int64_t j = 0; j < shape_.w.alpha; ++j) columns.push_back(b_.scale_index(from[2], j));
   emit_input_transform(
       b_, shape_.h, shape_.w,
       [&](int64_t row, int64_t column) {
-        llvm::Value* offset = b_.add_index(b_.CreateMul(from[1], b_.index(row)),
-                                           b_.CreateMul(from[2], b_.index(column)));
-        return b_.load_lanes(b_.at(from[0], offset), schedule_.lanes);
+        return b_.load_lanes(b_.at(rows[row], columns[column]), schedule_.lanes);
       },
       [&](int64_t point, llvm::Value* value) {
         b_.store_packed(value, b_.at(at, point * shape_.source_point));
@@ -238,7 +240,7 @@ WinogradEmitter::Patch WinogradEmitter::copy_patch(const Site& site, llvm::Value
   const auto real = [&](llvm::Value* out, llvm::Value* number, int64_t pad, int64_t dilation,
                         int64_t extent) {
     llvm::Value* position =
-        b_.add_index(b_.CreateSub(out, b_.index(pad)), b_.scale_index(number, dilation));
+        b_.add_index(b_.sub_index(out, b_.index(pad)), b_.scale_index(number, dilation));
     return b_.CreateICmpULT(position, b_.index(extent));
   };
   const int64_t lanes = schedule_.lanes;
@@ -373,7 +375,7 @@ void WinogradEmitter::store_border_tile(const Values& y, const Site& site, llvm:
     b_.store_packed(y[i], b_.at(patch(), static_cast<int64_t>(i) * lanes));
   const auto real = [&](llvm::Value* out, const WinogradAxis& axis, int64_t dilation,
                         int64_t extent) {
-    llvm::Value* left = b_.CreateSub(b_.index(extent + dilation - 1), out);
+    llvm::Value* left = b_.sub_index(b_.index(extent + dilation - 1), out);
     return b_.min_index(b_.index(axis.m), b_.CreateUDiv(left, b_.index(dilation)));
   };
   llvm::Value* rows = real(site.oh, shape_.h, conv_.dilations.h, conv_.out.h);

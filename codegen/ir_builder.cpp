@@ -11,6 +11,11 @@ namespace {
 
 constexpr llvm::Align kFloatAlign = llvm::Align::Constant<alignof(float)>();
 
+bool is_zero(llvm::Value* value) {
+  auto* constant = llvm::dyn_cast<llvm::ConstantInt>(value);
+  return constant != nullptr && constant->isZero();
+}
+
 }  // namespace
 
 KernelBuilder::KernelBuilder(llvm::Module& module, const Target& target, int lanes)
@@ -18,6 +23,20 @@ KernelBuilder::KernelBuilder(llvm::Module& module, const Target& target, int lan
       lanes_(lanes),
       has_fma_(target.has_fma),
       has_lane_masks_(target.has_lane_masks) {}
+
+llvm::Value* KernelBuilder::add_index(llvm::Value* a, llvm::Value* b) {
+  if (is_zero(a)) return b;
+  return is_zero(b) ? a : CreateAdd(a, b);
+}
+
+llvm::Value* KernelBuilder::sub_index(llvm::Value* a, llvm::Value* b) {
+  return is_zero(b) ? a : CreateSub(a, b);
+}
+
+llvm::Value* KernelBuilder::scale_index(llvm::Value* a, int64_t factor) {
+  if (factor == 0) return index(0);
+  return factor == 1 ? a : CreateMul(a, index(factor));
+}
 
 llvm::Value* KernelBuilder::min_index(llvm::Value* a, llvm::Value* b) {
   return CreateSelect(CreateICmpSLT(a, b), a, b);
@@ -35,9 +54,7 @@ llvm::Value* KernelBuilder::take_factor(llvm::Value*& linear, int64_t count) {
 }
 
 llvm::Value* KernelBuilder::at(llvm::Value* base, llvm::Value* elements) {
-  if (auto* constant = llvm::dyn_cast<llvm::ConstantInt>(elements); constant && constant->isZero())
-    return base;
-  return CreateGEP(getFloatTy(), base, elements);
+  return is_zero(elements) ? base : CreateGEP(getFloatTy(), base, elements);
 }
 
 llvm::Value* KernelBuilder::splat(float value) {

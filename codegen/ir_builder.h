@@ -28,10 +28,12 @@ class KernelBuilder : public llvm::IRBuilder<> {
     return llvm::FixedVectorType::get(getInt32Ty(), lanes_);
   }
 
-  // i64 arithmetic on indices.
+  // i64 arithmetic on indices, without what adds zero or multiplies by one: LLVM would take each
+  // such instruction through all of instruction selection.
   llvm::Value* index(int64_t value) { return getInt64(value); }
-  llvm::Value* add_index(llvm::Value* a, llvm::Value* b) { return CreateAdd(a, b); }
-  llvm::Value* scale_index(llvm::Value* a, int64_t factor) { return CreateMul(a, index(factor)); }
+  llvm::Value* add_index(llvm::Value* a, llvm::Value* b);
+  llvm::Value* sub_index(llvm::Value* a, llvm::Value* b);
+  llvm::Value* scale_index(llvm::Value* a, int64_t factor);
   llvm::Value* min_index(llvm::Value* a, llvm::Value* b);
   llvm::Value* max_index(llvm::Value* a, llvm::Value* b);
   // Splits a linear index into its innermost factor, which is returned, and the rest.

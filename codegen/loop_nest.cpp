@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/loop_nest.h"
 
+#include <algorithm>
 #include <cassert>
 #include <optional>
 
@@ -11,11 +12,15 @@ llvm::BasicBlock* new_block(KernelBuilder& b, const llvm::Twine& name) {
   return llvm::BasicBlock::Create(b.getContext(), name, b.GetInsertBlock()->getParent());
 }
 
-// Phis of `from` in the block at hand, one per carried value.
+// Phis in the block at hand, one per carried value that differs.
 Values merge(KernelBuilder& b, const Values& a, llvm::BasicBlock* a_block, const Values& c,
              llvm::BasicBlock* c_block) {
   Values merged;
   for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == c[i]) {
+      merged.push_back(a[i]);
+      continue;
+    }
     llvm::PHINode* phi = b.CreatePHI(a[i]->getType(), 2);
     phi->addIncoming(a[i], a_block);
     phi->addIncoming(c[i], c_block);
@@ -43,8 +48,16 @@ Values emit_rotated_loop(KernelBuilder& b, const LoopRange& range, llvm::StringR
   llvm::Value* next_i = b.CreateAdd(i, b.index(range.step), name + ".next", true, true);
   llvm::BasicBlock* latch = b.GetInsertBlock();
   i->addIncoming(next_i, latch);
-  for (size_t k = 0; k < phis.size(); ++k)
-    llvm::cast<llvm::PHINode>(phis[k])->addIncoming(next[k], latch);
+  for (size_t k = 0; k < phis.size(); ++k) {
+    auto* phi = llvm::cast<llvm::PHINode>(phis[k]);
+    if (next[k] == phi) {  // the body leaves it alone
+      std::replace(next.begin(), next.end(), phis[k], carried[k]);
+      phi->replaceAllUsesWith(carried[k]);
+      phi->eraseFromParent();
+    } else {
+      phi->addIncoming(next[k], latch);
+    }
+  }
   b.CreateCondBr(b.CreateICmpSLT(next_i, range.end), loop, done);
   done->moveAfter(latch);
   b.SetInsertPoint(done);
@@ -69,8 +82,9 @@ Values emit_for(KernelBuilder& b, const LoopRange& range, llvm::StringRef name, 
       for (int64_t i = *begin; i < *end; i += range.step) carried = body(b.index(i), carried);
       return carried;
     }
-    return emit_rotated_loop(b, range, name, carried, new_block(b, name + ".done"), body);
   }
+  if (range.enters || (begin && end))
+    return emit_rotated_loop(b, range, name, carried, new_block(b, name + ".done"), body);
   assert(!range.unroll && "an unrolled loop needs constant bounds");
   llvm::BasicBlock* enter = new_block(b, name + ".enter");
   llvm::BasicBlock* leave = new_block(b, name + ".leave");

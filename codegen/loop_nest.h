@@ -20,12 +20,14 @@ struct LoopRange {
   llvm::Value* end;
   int64_t step = 1;
   bool unroll = false;  // demands constant bounds
+  bool enters = false;  // begin < end whatever they are
 };
 
 using LoopBody = llvm::function_ref<Values(llvm::Value* i, Values carried)>;
 
 // for (i = begin; i < end; i += step) carried = body(i, carried); returns the last carried.
-// Emits the rotated form, entry test left out where constants decide it:
+// Emits the rotated form, the entry test left out where it is known; what the body returns as it
+// was is not carried:
 //   NAME.loop: i, carried = phi ... body ... ; br i + step < end, NAME.loop, NAME.done
 Values emit_for(KernelBuilder& b, const LoopRange& range, llvm::StringRef name, Values carried,
                 LoopBody body);

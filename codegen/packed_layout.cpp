@@ -33,7 +33,8 @@ PackedLayout packed_layout(const ir::Conv& conv, const Schedule& schedule) {
   layout.rotated = schedule.algorithm == Algorithm::kRotated;
   if (schedule.algorithm == Algorithm::kWinograd) {
     layout.winograd = schedule.output_tile;
-    layout.steps = winograd_shape(conv, schedule).points * conv.ic;
+    layout.steps = winograd_axis(conv.kernel.h, schedule.output_tile).alpha *
+                   winograd_axis(conv.kernel.w, schedule.output_tile).alpha * conv.ic;
   }
   return layout;
 }

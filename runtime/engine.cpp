@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "codegen/compile.h"
+#include "codegen/cpu_stopwatch.h"
 #include "codegen/packed_layout.h"
 #include "codegen/select_schedule.h"
 #include "ir/text.h"
@@ -138,7 +139,7 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
 }  // namespace
 
 Status EngineState::link_object(const std::string& object, KernelState& state) {
-  const Timer link;
+  const codegen::CpuStopwatch link;
   auto code = session->link(object, codegen::kDefaultFunctionName,
                             print_symbol(print_signature(state.conv, state.constants.get())));
   if (!code) return code.status();
@@ -151,19 +152,21 @@ Status EngineState::link_object(const std::string& object, KernelState& state) {
 
 // True where state's code is now the object that the store has for key.
 bool EngineState::link_stored(const StoreKey& key, const std::shared_ptr<KernelState>& state) {
-  const Timer total;
+  const codegen::CpuStopwatch total;
   const auto object = store->find(key);
   if (!object || !link_object(*object, *state).ok()) return false;
-  state->stats.total_ms = total.ms();
+  state->stats.total_ms = state->stats.select_ms + total.ms();
   state->stats.from_store = check_first_use(Kernel(state)).ok();
   return state->stats.from_store;
 }
 
 Result<std::string> EngineState::compile_object(const Schedule& schedule, KernelState& state) {
   codegen::CompileTimes times;
-  auto object = codegen::compile(Stage::kObject, state.conv, schedule, target,
-                                 codegen::kDefaultFunctionName, &times, state.constants.get());
+  auto object =
+      codegen::compile(Stage::kObject, state.conv, schedule, target, codegen::kDefaultFunctionName,
+                       &times, state.constants.get(), &machines);
   state.stats.emit_ms = times.emit_ms;
+  state.stats.passes_ms = times.passes_ms;
   state.stats.codegen_ms = times.codegen_ms;
   if (object.ok() && !dump_dir.empty())
     dump_kernel(dump_dir, state.conv, schedule, target, *object, state.constants.get());
@@ -173,19 +176,20 @@ Result<std::string> EngineState::compile_object(const Schedule& schedule, Kernel
 // From the store, or compiled now. resource_exhausted from the linker means that the process may
 // not have executable memory; the generic path takes over.
 Result<Kernel> EngineState::make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                            const Schedule& schedule) {
-  const Timer total;
+                                            const Schedule& schedule, double select_ms) {
+  const codegen::CpuStopwatch total;
   auto state = make_jit_state(conv, schedule);
   state->verbose = verbose;
   if (constants != nullptr) hold_constants(*state, constants);
   if (state->tasks == 0) return Kernel(state);
+  state->stats.select_ms = select_ms;
   const StoreKey key = store_key(conv, constants.get(), state->schedule, target);
   if (link_stored(key, state)) return Kernel(state);
   auto object = compile_object(schedule, *state);
   if (!object) return object.status();
   if (Status status = link_object(*object, *state); !status.ok())
     return make_generic_kernel(conv, constants, status);
-  state->stats.total_ms = total.ms();
+  state->stats.total_ms = select_ms + total.ms();
   if (Status status = check_first_use(Kernel(state)); !status.ok()) return status;
   store->put(key, *object);
   return Kernel(state);
@@ -201,7 +205,7 @@ Status EngineState::check_first_use(const Kernel& kernel) const {
 
 Result<std::shared_ptr<KernelState>> EngineState::make_generic(const ir::Conv& conv,
                                                                const SharedConstants& constants) {
-  const Timer timer;
+  const codegen::CpuStopwatch timer;
   auto state = make_generic_state(conv);
   if (constants != nullptr) {
     auto packed = Kernel(state).pack(constants->values.data());
@@ -226,10 +230,11 @@ Result<Kernel> EngineState::make_generic_kernel(const ir::Conv& conv,
 }
 
 Result<Kernel> EngineState::make_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                        const CompileOptions& options, const Schedule& schedule) {
+                                        const CompileOptions& options, const Schedule& schedule,
+                                        double select_ms) {
   const Timer timer;
   const Result<Kernel> kernel = options.engine == EngineKind::kJit
-                                    ? make_jit_kernel(conv, constants, schedule)
+                                    ? make_jit_kernel(conv, constants, schedule, select_ms)
                                     : make_generic_kernel(conv, constants, Status());
   const double ms = kernel.ok() ? kernel->compile_stats().total_ms : timer.ms();
   const bool from_store = kernel.ok() && kernel->compile_stats().from_store;
@@ -272,6 +277,7 @@ Result<Engine> Engine::create(const EngineOptions& options) {
 
 Result<Kernel> EngineState::compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
                                              const CompileOptions& options) {
+  const codegen::CpuStopwatch select;
   Schedule schedule;
   std::string how = "generic";
   if (options.engine == EngineKind::kJit) {
@@ -280,8 +286,10 @@ Result<Kernel> EngineState::compile_blocking(const ir::Conv& conv, const SharedC
     schedule = *chosen;
     how = codegen::print_schedule(schedule);
   }
-  return kernels.get_or_make(cache_key(conv, constants, how, target),
-                             [&] { return make_kernel(conv, constants, options, schedule); });
+  const double select_ms = select.ms();
+  return kernels.get_or_make(cache_key(conv, constants, how, target), [&] {
+    return make_kernel(conv, constants, options, schedule, select_ms);
+  });
 }
 
 namespace {

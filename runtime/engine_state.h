@@ -8,6 +8,7 @@
 
 #include "codegen/schedule.h"
 #include "codegen/target.h"
+#include "codegen/target_machines.h"
 #include "runtime/compile_queue.h"
 #include "runtime/conv_texts.h"
 #include "runtime/engine.h"
@@ -27,10 +28,13 @@ class EngineState {
   Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights* constants,
                          const CompileOptions& options);
   // A kernel that no cache keeps.
+  // select_ms: what choosing the schedule took.
   Result<Kernel> make_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                             const CompileOptions& options, const codegen::Schedule& schedule);
+                             const CompileOptions& options, const codegen::Schedule& schedule,
+                             double select_ms = 0);
 
   codegen::Target target;
+  codegen::TargetMachines machines;
   TuningTable tuning;
   std::shared_ptr<JitSession> session;
   std::unique_ptr<ObjectStore> store;
@@ -57,7 +61,7 @@ class EngineState {
   bool link_stored(const StoreKey& key, const std::shared_ptr<KernelState>& state);
   Result<std::string> compile_object(const codegen::Schedule& schedule, KernelState& state);
   Result<Kernel> make_jit_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                 const codegen::Schedule& schedule);
+                                 const codegen::Schedule& schedule, double select_ms);
   Result<Kernel> make_generic_kernel(const ir::Conv& conv, const SharedConstants& constants,
                                      const Status& why);
   Result<std::shared_ptr<KernelState>> make_generic(const ir::Conv& conv,

@@ -14,6 +14,7 @@
 #include "runtime/engine.h"
 #include "runtime/peak.h"
 #include "runtime/thread_pool.h"
+#include "tools/bench_compile.h"
 #include "tools/bench_runner.h"
 #include "tools/command.h"
 #include "tools/constant_weights_args.h"
@@ -37,6 +38,7 @@ struct BenchCommandOptions {
   int threads = 0;
   bool json = false;
   bool csv = false;
+  bool compile = false;
 };
 
 struct Machine {
@@ -190,7 +192,17 @@ Status bench_one(const Engine& engine, const Contest& contest, const BenchComman
   return check_output();
 }
 
+// --compile: kernels are made and not run.
+Outcome bench_compilation(const BenchCommandOptions& options) {
+  const Result<std::vector<ir::Conv>> convs = parse_conv_args(options.convs);
+  if (!convs.ok()) return convs.status();
+  const Result<int> threads = resolve_threads(options.threads);
+  if (!threads.ok()) return threads.status();
+  return bench_compile(*convs, {options.bench.seconds, *threads, options.json});
+}
+
 Outcome bench(const BenchCommandOptions& options) {
+  if (options.compile) return bench_compilation(options);
   if (Status status = check_constant_weights(options.constants); !status.ok()) return status;
   if (Status status = check_engines(options.bench.engines, !options.constants.file.empty());
       !status.ok())
@@ -241,6 +253,10 @@ void add_bench(CLI::App& app, Outcome& outcome) {
   command->add_option("--schedule", options->bench.schedule,
                       "schedule words for the jit engine that outrank the selected ones");
   add_constant_weights(*command, options->constants);
+  CLI::Option* compile = command->add_flag(
+      "--compile", options->compile, "time the phases of compiling instead, on as many threads");
+  for (const char* other : {"--engines", "--csv", "--schedule", "--constant-weights"})
+    compile->excludes(command->get_option(other));
   command->footer("example:\n  convgen bench @layers.conv --engines=jit,generic --json");
   command->callback([options, &outcome] { outcome = bench(*options); });
 }

@@ -44,15 +44,17 @@ inline Schedule schedule_of(const std::string& text, const Schedule& base = {}) 
   return *schedule;
 }
 
-// The layers of tests/data/layers.conv.
-inline std::vector<std::string> layer_texts() {
-  std::ifstream in(std::string(CONVGEN_TEST_DATA_DIR) + "/layers.conv");
+// The convolutions of a file in tests/data.
+inline std::vector<std::string> texts_of(const std::string& file) {
+  std::ifstream in(std::string(CONVGEN_TEST_DATA_DIR) + "/" + file);
   std::vector<std::string> texts;
   for (std::string line; std::getline(in, line);)
     if (!line.empty() && line[0] != '#') texts.push_back(line);
-  if (texts.empty()) throw std::runtime_error("tests/data/layers.conv holds no layer");
+  if (texts.empty()) throw std::runtime_error("tests/data/" + file + " holds no convolution");
   return texts;
 }
+
+inline std::vector<std::string> layer_texts() { return texts_of("layers.conv"); }
 
 // "x86-64-v3" as a part of a test's name.
 inline std::string test_name_of(std::string text) {

@@ -236,11 +236,12 @@ TEST(Compile, EmptyConvolutionsAreAFunctionThatReturns) {
 TEST(Compile, TimesAreMeasured) {
   const ir::Conv conv = conv_of(k3x3);
   const Target target = target_of("x86-64-v3");
-  CompileTimes times{-1, -1};
+  CompileTimes times{-1, -1, -1};
   ASSERT_TRUE(
       compile(Stage::kObject, conv, select_schedule(conv, target).schedule, target, "f", &times)
           .ok());
   EXPECT_GE(times.emit_ms, 0);
+  EXPECT_GT(times.passes_ms, 0);
   EXPECT_GT(times.codegen_ms, 0);
 }
 

@@ -181,6 +181,60 @@ TEST(EmitFor, ValuesNotTouchedComeBack) {
   EXPECT_EQ(e.run(9, 3), 20);
 }
 
+// Of three carried values only the one that changes is a phi besides the counter; a value that is
+// handed on in another's place stays right.
+TEST(EmitFor, CarriesOnlyWhatTheBodyChanges) {
+  Emission e;
+  KernelBuilder& b = e.b();
+  const Values out = emit_for(b, {b.index(0), b.index(3), 1}, "i", {e.arg(0), b.index(5), e.arg(1)},
+                              [&](llvm::Value*, Values at) {
+                                return Values{at[0], b.add_index(at[1], at[2]), at[2]};
+                              });
+  EXPECT_EQ(out[0], e.arg(0));
+  EXPECT_EQ(e.phis(), 2);
+  ASSERT_EQ(e.finish(b.add_index(out[0], out[1])), "");
+  EXPECT_EQ(e.run(1000, 10), 1000 + 5 + 3 * 10);
+
+  Emission swapped;
+  KernelBuilder& s = swapped.b();
+  const Values last = emit_for(s, {s.index(0), s.index(3), 1}, "i", {swapped.arg(0), s.index(5)},
+                               [&](llvm::Value*, Values at) {
+                                 return Values{at[0], at[0]};
+                               });
+  ASSERT_EQ(swapped.finish(last[1]), "");
+  EXPECT_EQ(swapped.run(42, 0), 42);
+}
+
+TEST(EmitFor, ALoopThatIsKnownToEnterIsNotAsked) {
+  Emission asked, entered;
+  const auto emit = [](Emission& e, bool enters) {
+    const LoopRange range{e.arg(0), e.arg(1), 1, false, enters};
+    const Values out = emit_for(e.b(), range, "i", {e.b().index(7)}, mixing_body(e.b()));
+    ASSERT_EQ(e.finish(out[0]), "");
+  };
+  emit(asked, false);
+  emit(entered, true);
+  EXPECT_LT(entered.blocks(), asked.blocks());
+  EXPECT_LT(entered.phis(), asked.phis());
+  EXPECT_EQ(entered.run(2, 6), expected_loop(2, 6, 1));
+}
+
+TEST(EmitIf, MergesOnlyWhatDiffers) {
+  Emission e;
+  KernelBuilder& b = e.b();
+  const Values out = emit_if(
+      b, b.CreateICmpSLT(e.arg(0), e.arg(1)), "less", {e.arg(0), e.arg(1)},
+      [&](Values at) {
+        return Values{at[0], b.index(1)};
+      },
+      [](Values at) { return at; });
+  EXPECT_EQ(out[0], e.arg(0));
+  EXPECT_EQ(e.phis(), 1);
+  ASSERT_EQ(e.finish(out[1]), "");
+  EXPECT_EQ(e.run(1, 2), 1);
+  EXPECT_EQ(e.run(3, 2), 2);
+}
+
 TEST(EmitIf, TakesTheRightSide) {
   Emission e;
   KernelBuilder& b = e.b();

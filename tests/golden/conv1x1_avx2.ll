@@ -36,66 +36,56 @@ task.loop:                                        ; preds = %tile.done, %task.en
 
 tile.loop:                                        ; preds = %ic.done, %task.loop
   %tile = phi i64 [ 0, %task.loop ], [ %tile.next, %ic.done ]
-  %8 = sub i64 %tile, 0
+  %8 = mul i64 %tile, 2
   %9 = mul i64 %8, 2
-  %10 = add i64 %9, 0
-  %11 = mul i64 %10, 1
-  %12 = sub i64 %11, 0
-  %13 = mul i64 %12, 2
-  %14 = add i64 0, %13
-  %15 = getelementptr float, ptr %src, i64 %14
+  %10 = getelementptr float, ptr %src, i64 %9
   call void asm sideeffect "", "~{memory}"()
   br label %ic.loop
 
 ic.loop:                                          ; preds = %ic.loop, %tile.loop
   %ic = phi i64 [ 0, %tile.loop ], [ %ic.next, %ic.loop ]
-  %16 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %21, %ic.loop ]
-  %17 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %24, %ic.loop ]
-  %18 = phi ptr [ %15, %tile.loop ], [ %25, %ic.loop ]
-  %19 = phi ptr [ %weights, %tile.loop ], [ %26, %ic.loop ]
-  %w0 = load <8 x float>, ptr %19, align 32
-  %20 = load float, ptr %18, align 4
-  %x0.splatinsert = insertelement <8 x float> poison, float %20, i64 0
+  %11 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %16, %ic.loop ]
+  %12 = phi <8 x float> [ zeroinitializer, %tile.loop ], [ %19, %ic.loop ]
+  %13 = phi ptr [ %10, %tile.loop ], [ %20, %ic.loop ]
+  %14 = phi ptr [ %weights, %tile.loop ], [ %21, %ic.loop ]
+  %w0 = load <8 x float>, ptr %14, align 32
+  %15 = load float, ptr %13, align 4
+  %x0.splatinsert = insertelement <8 x float> poison, float %15, i64 0
   %x0.splat = shufflevector <8 x float> %x0.splatinsert, <8 x float> poison, <8 x i32> zeroinitializer
-  %21 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x0.splat, <8 x float> %w0, <8 x float> %16)
-  %22 = getelementptr float, ptr %18, i64 2
-  %23 = load float, ptr %22, align 4
-  %x1.splatinsert = insertelement <8 x float> poison, float %23, i64 0
+  %16 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x0.splat, <8 x float> %w0, <8 x float> %11)
+  %17 = getelementptr float, ptr %13, i64 2
+  %18 = load float, ptr %17, align 4
+  %x1.splatinsert = insertelement <8 x float> poison, float %18, i64 0
   %x1.splat = shufflevector <8 x float> %x1.splatinsert, <8 x float> poison, <8 x i32> zeroinitializer
-  %24 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x1.splat, <8 x float> %w0, <8 x float> %17)
-  %25 = getelementptr float, ptr %18, i64 1
-  %26 = getelementptr float, ptr %19, i64 8
+  %19 = call <8 x float> @llvm.fma.v8f32(<8 x float> %x1.splat, <8 x float> %w0, <8 x float> %12)
+  %20 = getelementptr float, ptr %13, i64 1
+  %21 = getelementptr float, ptr %14, i64 8
   %ic.next = add nuw nsw i64 %ic, 1
-  %27 = icmp slt i64 %ic.next, 2
-  br i1 %27, label %ic.loop, label %ic.done
+  %22 = icmp slt i64 %ic.next, 2
+  br i1 %22, label %ic.loop, label %ic.done
 
 ic.done:                                          ; preds = %ic.loop
-  %28 = mul i64 %10, 8
-  %29 = add i64 0, %28
-  %30 = add i64 0, %29
+  %23 = mul i64 %8, 8
   %bias1 = load <8 x float>, ptr %bias, align 4
-  %31 = add i64 %30, 0
-  %32 = add i64 %31, 0
-  %33 = fadd <8 x float> %21, %bias1
-  %34 = fcmp olt <8 x float> %33, zeroinitializer
-  %35 = select <8 x i1> %34, <8 x float> zeroinitializer, <8 x float> %33
-  %36 = getelementptr float, ptr %dst, i64 %32
-  store <8 x float> %35, ptr %36, align 4
-  %37 = add i64 %30, 8
-  %38 = add i64 %37, 0
-  %39 = fadd <8 x float> %24, %bias1
-  %40 = fcmp olt <8 x float> %39, zeroinitializer
-  %41 = select <8 x i1> %40, <8 x float> zeroinitializer, <8 x float> %39
-  %42 = getelementptr float, ptr %dst, i64 %38
-  store <8 x float> %41, ptr %42, align 4
+  %24 = fadd <8 x float> %16, %bias1
+  %25 = fcmp olt <8 x float> %24, zeroinitializer
+  %26 = select <8 x i1> %25, <8 x float> zeroinitializer, <8 x float> %24
+  %27 = getelementptr float, ptr %dst, i64 %23
+  store <8 x float> %26, ptr %27, align 4
+  %28 = add i64 %23, 8
+  %29 = fadd <8 x float> %19, %bias1
+  %30 = fcmp olt <8 x float> %29, zeroinitializer
+  %31 = select <8 x i1> %30, <8 x float> zeroinitializer, <8 x float> %29
+  %32 = getelementptr float, ptr %dst, i64 %28
+  store <8 x float> %31, ptr %32, align 4
   %tile.next = add nuw nsw i64 %tile, 1
-  %43 = icmp slt i64 %tile.next, 4
-  br i1 %43, label %tile.loop, label %tile.done
+  %33 = icmp slt i64 %tile.next, 4
+  br i1 %33, label %tile.loop, label %tile.done
 
 tile.done:                                        ; preds = %ic.done
   %task.next = add nuw nsw i64 %task, 1
-  %44 = icmp slt i64 %task.next, %end
-  br i1 %44, label %task.loop, label %task.done
+  %34 = icmp slt i64 %task.next, %end
+  br i1 %34, label %task.loop, label %task.done
 
 task.done:                                        ; preds = %tile.done
   br label %task.leave

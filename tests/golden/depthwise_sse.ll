@@ -36,52 +36,42 @@ task.loop:                                        ; preds = %tile.done, %task.en
 
 tile.loop:                                        ; preds = %tile.loop, %task.loop
   %tile = phi i64 [ 0, %task.loop ], [ %tile.next, %tile.loop ]
-  %8 = sub i64 %tile, 0
-  %9 = mul i64 %8, 2
-  %10 = add i64 %9, 0
-  %11 = mul i64 %10, 1
-  %12 = sub i64 %11, 0
-  %13 = mul i64 %12, 4
-  %14 = add i64 0, %13
-  %15 = getelementptr float, ptr %src, i64 %14
-  %x0 = load <4 x float>, ptr %15, align 4
-  %16 = load <4 x float>, ptr %weights, align 16
-  %17 = fmul <4 x float> %x0, %16
-  %18 = fadd <4 x float> %17, zeroinitializer
-  %19 = getelementptr float, ptr %15, i64 4
-  %x1 = load <4 x float>, ptr %19, align 4
-  %20 = getelementptr float, ptr %weights, i64 4
-  %21 = load <4 x float>, ptr %20, align 16
-  %22 = fmul <4 x float> %x1, %21
-  %23 = fadd <4 x float> %22, %18
-  %24 = load <4 x float>, ptr %weights, align 16
-  %25 = fmul <4 x float> %x1, %24
-  %26 = fadd <4 x float> %25, zeroinitializer
-  %27 = getelementptr float, ptr %15, i64 8
-  %x2 = load <4 x float>, ptr %27, align 4
-  %28 = getelementptr float, ptr %weights, i64 4
-  %29 = load <4 x float>, ptr %28, align 16
-  %30 = fmul <4 x float> %x2, %29
-  %31 = fadd <4 x float> %30, %26
-  %32 = mul i64 %10, 4
-  %33 = add i64 0, %32
-  %34 = add i64 0, %33
-  %35 = add i64 %34, 0
-  %36 = add i64 %35, 0
-  %37 = getelementptr float, ptr %dst, i64 %36
-  store <4 x float> %23, ptr %37, align 4
-  %38 = add i64 %34, 4
-  %39 = add i64 %38, 0
-  %40 = getelementptr float, ptr %dst, i64 %39
-  store <4 x float> %31, ptr %40, align 4
+  %8 = mul i64 %tile, 2
+  %9 = mul i64 %8, 4
+  %10 = getelementptr float, ptr %src, i64 %9
+  %x0 = load <4 x float>, ptr %10, align 4
+  %11 = load <4 x float>, ptr %weights, align 16
+  %12 = fmul <4 x float> %x0, %11
+  %13 = fadd <4 x float> %12, zeroinitializer
+  %14 = getelementptr float, ptr %10, i64 4
+  %x1 = load <4 x float>, ptr %14, align 4
+  %15 = getelementptr float, ptr %weights, i64 4
+  %16 = load <4 x float>, ptr %15, align 16
+  %17 = fmul <4 x float> %x1, %16
+  %18 = fadd <4 x float> %17, %13
+  %19 = load <4 x float>, ptr %weights, align 16
+  %20 = fmul <4 x float> %x1, %19
+  %21 = fadd <4 x float> %20, zeroinitializer
+  %22 = getelementptr float, ptr %10, i64 8
+  %x2 = load <4 x float>, ptr %22, align 4
+  %23 = getelementptr float, ptr %weights, i64 4
+  %24 = load <4 x float>, ptr %23, align 16
+  %25 = fmul <4 x float> %x2, %24
+  %26 = fadd <4 x float> %25, %21
+  %27 = mul i64 %8, 4
+  %28 = getelementptr float, ptr %dst, i64 %27
+  store <4 x float> %18, ptr %28, align 4
+  %29 = add i64 %27, 4
+  %30 = getelementptr float, ptr %dst, i64 %29
+  store <4 x float> %26, ptr %30, align 4
   %tile.next = add nuw nsw i64 %tile, 1
-  %41 = icmp slt i64 %tile.next, 2
-  br i1 %41, label %tile.loop, label %tile.done
+  %31 = icmp slt i64 %tile.next, 2
+  br i1 %31, label %tile.loop, label %tile.done
 
 tile.done:                                        ; preds = %tile.loop
   %task.next = add nuw nsw i64 %task, 1
-  %42 = icmp slt i64 %task.next, %end
-  br i1 %42, label %task.loop, label %task.done
+  %32 = icmp slt i64 %task.next, %end
+  br i1 %32, label %task.loop, label %task.done
 
 task.done:                                        ; preds = %tile.done
   br label %task.leave

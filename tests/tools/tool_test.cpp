@@ -191,6 +191,8 @@ TEST_F(ToolTest, RefusesBadCommandLines) {
   expect_refused({"cache"}, "ACTION");
   expect_refused({"cache", "burn"}, "burn");
   expect_refused({"cache", "stats", "list"}, "list");
+  expect_refused({"bench", kConv, "--compile", "--engines=jit"}, "--engines");
+  expect_refused({"bench", kConv, "--compile", "--csv"}, "--csv");
   expect_refused({"tune"}, "CONV");
   expect_refused({"tune", kConv}, "--tuning-file: none given, and CONVGEN_CACHE_DIR is empty");
   const auto tune_refused = [&](const std::string& option, const std::string& message) {
@@ -559,6 +561,45 @@ TEST_F(ToolTest, BenchLeavesTheInterpreterOutOfLargeConvolutions) {
                                "conv2d src=f32:nhwc:1x64x64x128 weights=f32:hwio:3x3x128x128"});
   EXPECT_EQ(lines_of(ran.out).size(), 2u);
   EXPECT_NE(ran.err.find("note: interpreter skipped"), std::string::npos) << ran.err;
+}
+
+// --- bench --compile ---
+
+const char* const kPhases[] = {"select", "emit", "passes", "codegen", "link", "total"};
+
+TEST_F(ToolTest, BenchCompilePrintsThePhasesOfEachConvolution) {
+  const Ran ran = expect_done(
+      {"bench", "--compile", kConv + " name=small", kConv, "--json", "--seconds=0", "--threads=2"});
+  const std::vector<std::string> lines = lines_of(ran.out);
+  ASSERT_EQ(lines.size(), 3u);
+  const auto row = nlohmann::json::parse(lines[0]);
+  EXPECT_EQ(row["conv"], kCanonical);
+  EXPECT_EQ(row["name"], "small");
+  EXPECT_GT(row["code_bytes"], 0);
+  double sum = 0;
+  for (const std::string phase : kPhases) {
+    EXPECT_GT(row["min_ms"][phase], 0) << phase;
+    EXPECT_GE(row["median_ms"][phase], row["min_ms"][phase]) << phase;
+    if (phase != "total") sum += row["min_ms"][phase].get<double>();
+  }
+  EXPECT_GE(row["min_ms"]["total"], sum);  // a run's total holds its phases
+  const auto summary = nlohmann::json::parse(lines[2]);
+  EXPECT_EQ(summary["convs"], 2);
+  EXPECT_EQ(summary["refused"], 0);
+  EXPECT_LE(summary["median_ms"], summary["p95_ms"]);
+  EXPECT_LE(summary["p95_ms"], summary["max_ms"]);
+  ASSERT_EQ(summary["rates"].size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(summary["rates"][i]["threads"], i + 1);
+    EXPECT_GT(summary["rates"][i]["compiles_per_second"], 0);
+  }
+}
+
+TEST_F(ToolTest, BenchCompilePrintsATable) {
+  const Ran ran = expect_done({"bench", "--compile", kConv, "--seconds=0"});
+  for (const char* sign : {"cpu ", "llvm ", "select", "codegen", "median",
+                           "1 convolutions, 0 refused", "95th percentile", "1 thread: "})
+    EXPECT_NE(ran.out.find(sign), std::string::npos) << sign << "\n" << ran.out;
 }
 
 // --- tune ---
