@@ -3,8 +3,12 @@
 
 #include <llvm/Bitcode/BitcodeWriter.h>
 #include <llvm/Config/llvm-config.h>
+#include <llvm/IR/Function.h>
+#include <llvm/IR/Instructions.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/Support/raw_ostream.h>
+
+#include <mutex>
 
 #include "codegen/code_generator.h"
 #include "codegen/cpu_stopwatch.h"
@@ -83,6 +87,23 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops) {
   CpuStopwatch watch;
   CompileTimes times;
   return finish(Stage::kObject, *module, target, /*machines=*/nullptr, watch, times);
+}
+
+void warm_up(const Target& target) {
+  static std::once_flag once;
+  std::call_once(once, [&] {
+    llvm::LLVMContext context;
+    llvm::Module module("warm_up", context);
+    module.setTargetTriple(target.triple);
+    auto* type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), false);
+    auto* function =
+        llvm::Function::Create(type, llvm::Function::ExternalLinkage, "warm_up", module);
+    llvm::ReturnInst::Create(context, llvm::BasicBlock::Create(context, "entry", function));
+    CpuStopwatch watch;
+    CompileTimes times;
+    // Whatever is wrong with the target, the first kernel will tell.
+    static_cast<void>(finish(Stage::kObject, module, target, /*machines=*/nullptr, watch, times));
+  });
 }
 
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule) {

@@ -50,6 +50,11 @@ Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& s
 // on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.
 Result<std::string> compile_peak_loop(const Target& target, int64_t* flops);
 
+// Once a process, by the first caller's target: has LLVM fill the tables that it makes on first
+// use. exit() destroys the last made first, so who may compile until it is destroyed must be made
+// after this. Thread-safe.
+void warm_up(const Target& target);
+
 // Pieces of work in the kernel's task range.
 int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule);
 

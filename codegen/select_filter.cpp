@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <tuple>
@@ -31,7 +32,8 @@ constexpr int kMaxRuns = 8;
 
 // Vector operations of one tile with so many rows of outputs.
 struct Work {
-  double products = 0;
+  double products = 0;   // by weights that need a product
+  double additions = 0;  // by weights of 1 and -1
   double loads = 0;
   double probes = 0;
   double rows = 0;  // of src
@@ -46,7 +48,8 @@ Work work_of(const std::vector<FilterTap>& taps, int64_t stride_h, int rows, dou
   for (int64_t r = 0; r < rows; ++r)
     for (const FilterTap& tap : taps) {
       const int64_t row = by_row ? r : tap.row + r * stride_h;
-      work.products += (tap.inside.empty() ? 1 : 1.5) * runs;
+      const bool plain = tap.weights.size() == 1 && std::abs(tap.weights[0]) == 1;
+      (plain ? work.additions : work.products) += (tap.inside.empty() ? 1 : 1.5) * runs;
       loads.insert({row, tap.plane, tap.shift});
       sources.insert({row, tap.plane});
     }
@@ -57,8 +60,8 @@ Work work_of(const std::vector<FilterTap>& taps, int64_t stride_h, int rows, dou
 
 double cycles_of(const Work& work, size_t taps, const Target& target) {
   const double products = (work.products + work.probes) * (target.has_fma ? 1 : 2);
-  return std::max(
-      {products / kFmaPorts, work.loads / kLoadPorts, kFmaLatency * static_cast<double>(taps)});
+  return std::max({(products + work.additions) / kFmaPorts, work.loads / kLoadPorts,
+                   kFmaLatency * static_cast<double>(taps)});
 }
 
 bool probes_zeros(const FilterPass& pass, bool assume_finite) {
@@ -97,7 +100,8 @@ CodeSize code_size_of(const ir::Conv& conv, const FilterPlan& plan, const Schedu
     for (const int rows : {schedule.tile_vectors, 1}) {
       const Work work = work_of(pass.all_taps, conv.strides.h, rows, runs);
       const double copies = work.rows * static_cast<double>(scratch.border_pitch / schedule.lanes);
-      const double block = 1.5 * work.products + work.loads + rows * runs * pass.outputs * post;
+      const double block =
+          1.5 * (work.products + work.additions) + work.loads + rows * runs * pass.outputs * post;
       size.longest_block = std::max(size.longest_block, block + 3 * copies);
       size.total += (border + 1) * block + border * 3 * copies;
     }

@@ -259,6 +259,7 @@ Result<Engine> Engine::create(const EngineOptions& options) {
   auto target = codegen::make_target("", mcpu, "");
   if (!target) return target.status();
   if (Status status = codegen::check_runs_on(*target, *host); !status.ok()) return status;
+  codegen::warm_up(*target);  // an engine may compile in the background until it is destroyed
   auto profile = open_profile(options);
   if (!profile) return profile.status();
   state->target = std::move(*target);

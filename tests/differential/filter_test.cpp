@@ -145,7 +145,7 @@ TEST_P(FilterTest, EveryWidth) {
   };
   for (int width = 3; width <= 14; ++width)
     for (const char* pads : {"", "pads=1x1", "pads=2:0x0:2", "pads=1x4"})
-      EXPECT_TRUE(check(grey(width, pads), "sharpen", "filter lanes=4 tile=8x1"));
+      EXPECT_TRUE(check(grey(width, pads), "sharpen", "filter unroll=tile lanes=4 tile=8x1"));
   for (int tiles : {1, 2, 3})
     for (int more : {-1, 0, 1})
       for (int channels : {1, 3}) {
@@ -294,7 +294,7 @@ TEST_P(FilterTest, ZeroWeightsHideNothing) {
     const ir::Conv conv = conv_of(hidden.conv);
     const ConstantWeights weights = weights_of(hidden, conv);
     const Kernel kernel =
-        must_compile(conv, weights, std::string("filter lanes=4 ") + hidden.words);
+        must_compile(conv, weights, std::string("filter unroll=tile lanes=4 ") + hidden.words);
     expect_seen_everywhere(kernel, weights, 1, kNaN);
     expect_seen_everywhere(kernel, weights, 3, kInf);
     expect_seen_everywhere(kernel, weights, 3, -kInf);
@@ -309,7 +309,7 @@ TEST_P(FilterTest, ZeroWeightsHideNothingInWideVectors) {
         "conv2d src=f32:nchw:1x2x4x61 weights=f32:oihw:3x2x3x3 pads=1x1"}) {
     const ir::Conv conv = conv_of(text);
     const ConstantWeights weights = sharpen_filter(conv);
-    expect_seen_everywhere(must_compile(conv, weights, "filter"), weights, 1, kNaN);
+    expect_seen_everywhere(must_compile(conv, weights, "filter unroll=tile"), weights, 1, kNaN);
   }
 }
 
@@ -317,7 +317,7 @@ TEST_P(FilterTest, ZeroWeightsHideNothingInWideVectors) {
 TEST_P(FilterTest, OneNaNLeavesTheRestAlone) {
   const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x9x61x3 weights=f32:hwio:3x3x3x3 pads=1x1");
   const ConstantWeights weights = sharpen_filter(conv);
-  const Kernel kernel = must_compile(conv, weights, "filter");
+  const Kernel kernel = must_compile(conv, weights, "filter unroll=tile");
   HostTensors tensors = random_tensors(conv, 2, Data::kReals);
   tensors.weights = weights.values;
   const std::vector<float> clean = run_kernel(kernel, tensors);
@@ -337,7 +337,7 @@ TEST_P(FilterTest, AssumedFiniteSourcesGiveTheSameBits) {
   for (const Hidden& hidden : kHidden) {
     const ir::Conv conv = conv_of(hidden.conv);
     ConstantWeights weights = weights_of(hidden, conv);
-    const std::string words = std::string("filter lanes=4 ") + hidden.words;
+    const std::string words = std::string("filter unroll=tile lanes=4 ") + hidden.words;
     HostTensors tensors = random_tensors(conv, 4, Data::kReals);
     tensors.weights = weights.values;
     const std::vector<float> expected = run_kernel(must_compile(conv, weights, words), tensors);
@@ -367,8 +367,8 @@ TEST_P(FilterTest, StrictBitsAreThoseOfAnyWeights) {
       tensors.weights = weights.values;
       const std::vector<float> expected = run_kernel(compile_kernel(*engine_, conv), tensors);
       for (const std::string& words :
-           {std::string("filter"), tile(conv, 4, 2, 1), tile(conv, lanes_, 1, 4) + " epilogue=loop",
-            tile(conv, 4, 3, 2) + " rows_per_task=3"})
+           {std::string("filter unroll=tile"), tile(conv, 4, 2, 1),
+            tile(conv, lanes_, 1, 4) + " epilogue=loop", tile(conv, 4, 3, 2) + " rows_per_task=3"})
         EXPECT_TRUE(same_bits(expected, run_kernel(must_compile(conv, weights, words), tensors)))
             << words << " " << filter << " " << text;
     }
