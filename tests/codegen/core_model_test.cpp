@@ -35,7 +35,8 @@ TEST(CoreModel, TargetsHaveTheCoreTheyRunOn) {
   const Target host = *host_target();
   EXPECT_EQ(host.core.memory_bytes, core_model(host.tune_cpu).memory_bytes);
   const Result<Target> lower = make_target("", "", "-avx512vl");
-  if (lower.ok()) EXPECT_EQ(lower->core.memory_bytes, host.core.memory_bytes);
+  ASSERT_TRUE(lower.ok()) << lower.status().message();
+  EXPECT_EQ(lower->core.memory_bytes, host.core.memory_bytes);
 }
 
 // The core decides what is chosen, never which instructions.
