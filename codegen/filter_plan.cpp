@@ -233,6 +233,7 @@ Factors best_factors(const std::vector<double>& w, size_t columns) {
   for (size_t pivot = 0; pivot < w.size(); ++pivot) {
     if (w[pivot] == 0) continue;
     const Factors plain = factors_at(w, columns, pivot, 0);
+    if (!std::isfinite(magnitude(plain.u))) continue;  // the pivot is too small
     const Factors small = factors_at(w, columns, pivot, exponent_without_overflow(plain));
     for (const Factors& f : {plain, small})
       if (keeps_small_sums(f, static_cast<int64_t>(w.size())) && rank(f) < rank(best)) best = f;
