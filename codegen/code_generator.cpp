@@ -17,8 +17,7 @@ namespace {
 constexpr std::string_view kLeftOut[] = {
     // Find nothing to do, since emitters write what these would leave behind. Pointers advance by
     // constants, yet loop strength reduction takes 70 % of the time to see it: 61 of 86 ms for a
-    // 3x3
-    // kernel with borders.
+    // kernel of 3x3 taps with borders.
     "Canonicalize Freeze Instructions in Loops",
     "Constant Hoisting",
     "Early If-Conversion",

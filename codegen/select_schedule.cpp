@@ -241,7 +241,7 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
   schedule.rows_per_task = balanced_run(shape.out.h, outer, rows, threads);
   while (schedule.rows_per_task > 1 && stage_floats(conv, schedule) > stage_budget(target))
     schedule.rows_per_task = (schedule.rows_per_task + 1) / 2;
-  if (spans && schedule.order != LoopOrder::kOcInner) {
+  if (spans && schedule.order != LoopOrder::kOcInner && shape.out.h > 1) {
     const int64_t kept = tiles_in_l1(shape, target, schedule);
     schedule.tiles_per_task = kept >= shape.row_tiles ? 0 : std::max<int64_t>(1, kept);
     return;

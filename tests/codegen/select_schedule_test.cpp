@@ -311,6 +311,14 @@ TEST(SelectScheduleChoice, ThreadsGetTasks) {
   EXPECT_GE(tasks, 16);
 }
 
+TEST(SelectScheduleChoice, ThreadsShareASingleRow) {
+  for (const char* conv :
+       {"conv1d src=f32:nwc:1x4000x256 weights=f32:wio:5x1x256 groups=256 pads=same",
+        "conv1d src=f32:nwc:1x512x16 weights=f32:wio:3x1x16 groups=16 pads=same",
+        "conv1d src=f32:nwc:1x4000x32 weights=f32:wio:5x32x32 pads=same accuracy=strict"})
+    EXPECT_GE(count_tasks(conv_of(conv), selected(conv, "x86-64-v4", 2)), 2) << conv;
+}
+
 // Rows or tiles of the busiest of two threads, each with half of the tasks in a row, against half
 // of all.
 double share_of_busiest(const std::string& text) {
