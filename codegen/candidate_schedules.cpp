@@ -220,7 +220,7 @@ Variations variations_of(const ir::Conv& conv, const Target& target, const Sched
       vary_prefetch(from),
       vary_tiles(from, shape),
       vary_lanes(conv, target, from),
-      vary(from, &Schedule::edges, {Edges::kExact, Edges::kRanged}),
+      vary(from, &Schedule::edges, {Edges::kExact, Edges::kShared, Edges::kRanged}),
       vary(from, &Schedule::merge_rows, {true, false}),
       vary(from, &Schedule::epilogue, {Epilogue::kInline, Epilogue::kLoop}),
   });

@@ -16,7 +16,7 @@ namespace convgen::codegen {
 class TargetMachines;
 
 // Raised whenever emitted bytes may change for the same conv and schedule: part of cache keys.
-inline constexpr int kCodeGeneratorVersion = 5;
+inline constexpr int kCodeGeneratorVersion = 6;
 
 enum class Stage {
   kLlvm,      // the module as emitted, as text, with names

@@ -84,7 +84,7 @@ void append_ranged(int64_t begin, int64_t end, RowPlan& plan) {
 
 RowPlan plan_row(const NestShape& shape, const Schedule& schedule) {
   RowPlan plan;
-  if (schedule.edges == Edges::kExact) {
+  if (schedule.edges != Edges::kRanged) {
     append_tiles(shape, 0, shape.out.w, schedule.tile_pixels, plan);
     return plan;
   }
@@ -96,9 +96,21 @@ RowPlan plan_row(const NestShape& shape, const Schedule& schedule) {
 }
 
 int64_t count_row_tiles(const NestShape& shape, const Schedule& schedule) {
-  if (schedule.edges == Edges::kExact) return ceil_div(shape.out.w, schedule.tile_pixels);
+  if (schedule.edges != Edges::kRanged) return ceil_div(shape.out.w, schedule.tile_pixels);
   const OwRange inner = interior(shape);
   return count_border_columns(shape) + ceil_div(inner.end - inner.begin, schedule.tile_pixels);
+}
+
+size_t count_alike(std::span<const RowSegment> rest) {
+  int64_t tiles_before = 0;  // of rest
+  for (size_t count = 1; count < rest.size(); ++count) {
+    tiles_before += rest[count - 1].tiles;
+    const RowSegment& next = rest[count];
+    if (next.pixels != rest[0].pixels ||
+        next.first_ow != rest[0].first_ow + tiles_before * next.pixels)
+      return count;
+  }
+  return rest.size();
 }
 
 int64_t count_border_columns(const NestShape& shape) {

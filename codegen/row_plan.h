@@ -3,7 +3,9 @@
 // width. Follows from the shape and the schedule; decides nothing.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "codegen/schedule.h"
@@ -38,6 +40,11 @@ RowPlan plan_row(const NestShape& shape, const Schedule& schedule);
 
 // How many tiles plan_row makes, without listing them.
 int64_t count_row_tiles(const NestShape& shape, const Schedule& schedule);
+
+// How many segments, from the first one on, have tiles that are alike but for the taps they reach:
+// as many pixels, each tile's first output where a row of such tiles would have it. rest: not
+// empty.
+size_t count_alike(std::span<const RowSegment> rest);
 
 // Outputs of a row that have a tap outside the image.
 int64_t count_border_columns(const NestShape& shape);

@@ -37,7 +37,8 @@ constexpr Word<Unroll> kUnrolls[] = {{Unroll::kTile, "tile"},
                                      {Unroll::kRow, "row"},
                                      {Unroll::kTaps, "taps"},
                                      {Unroll::kFull, "full"}};
-constexpr Word<Edges> kEdges[] = {{Edges::kExact, "exact"}, {Edges::kRanged, "ranged"}};
+constexpr Word<Edges> kEdges[] = {
+    {Edges::kExact, "exact"}, {Edges::kShared, "shared"}, {Edges::kRanged, "ranged"}};
 constexpr Word<Epilogue> kEpilogues[] = {{Epilogue::kInline, "inline"}, {Epilogue::kLoop, "loop"}};
 
 template <typename Enum, size_t N>
@@ -254,13 +255,13 @@ Status check_merge_rows(const Schedule& s, const ir::Conv& conv) {
 constexpr double kMaxExactTaps = 1 << 12;
 
 Status check_edges(const Schedule& s, const ir::Conv& conv) {
-  if (s.edges != Edges::kExact) return Status();
+  if (s.edges == Edges::kRanged) return Status();
   const double columns = static_cast<double>(count_border_columns(nest_shape(conv, s)));
   const double taps = columns * static_cast<double>(conv.kernel.w);
   if (taps <= kMaxExactTaps) return Status();
   return resource_exhausted(
-      fmt::format("schedule edges=exact: {:.0f} taps in border columns, must be at most {:.0f}",
-                  taps, kMaxExactTaps));
+      fmt::format("schedule edges={}: {:.0f} taps in border columns, must be at most {:.0f}",
+                  text_of(kEdges, s.edges), taps, kMaxExactTaps));
 }
 
 // Padding the last block to whole vectors must not pass what memory can hold.

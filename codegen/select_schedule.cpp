@@ -7,10 +7,12 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "codegen/code_size.h"
 #include "codegen/cost_model.h"
 #include "codegen/nest_shape.h"
+#include "codegen/row_plan.h"
 #include "codegen/select_filter.h"
 #include "codegen/select_winograd.h"
 
@@ -176,6 +178,24 @@ void select_unroll(const ir::Conv& conv, const Target& target, Schedule& schedul
   full.epilogue = Epilogue::kInline;
   if (!check_schedule(full, conv, target).ok()) return;
   if (estimate_code_size(conv, full).total <= kFullUnrollOps) schedule = full;
+}
+
+// Sharing what is alike halves the code of short kernels. Not where every tile that is alike stands
+// alone: there code of their own is 4 to 9 % faster (depthwise 14x14x384 and, 5x5, 28x28x240). Nor
+// where the sums leave no register to bring them together: the largest tiles would spill.
+bool shares_edges(const ir::Conv& conv, const Schedule& schedule) {
+  if (schedule.edges != Edges::kExact || lanes_are_pixels(schedule.algorithm) ||
+      schedule.algorithm == Algorithm::kRotated)
+    return false;
+  const RowPlan plan = plan_row(nest_shape(conv, schedule), schedule);
+  for (std::span<const RowSegment> rest(plan); !rest.empty();) {
+    const std::span<const RowSegment> alike = rest.first(count_alike(rest));
+    const bool repeats =
+        std::ranges::any_of(alike, [](const RowSegment& s) { return s.tiles > 1; });
+    if (alike.size() > 1 && repeats) return true;
+    rest = rest.subspan(alike.size());
+  }
+  return false;
 }
 
 // The order that moves fewer bytes. Several threads split the outer loop between them, so it should
@@ -360,6 +380,7 @@ Schedule finish_schedule(const ir::Conv& conv, const Target& target, int threads
     schedule.order = select_order(conv, schedule, traffic, threads);
   }
   schedule = fit_code_size(conv, target, schedule);
+  if (shares_edges(conv, schedule)) schedule.edges = Edges::kShared;
   select_unroll(conv, target, schedule);
   if (schedule.unroll != Unroll::kFull) {
     select_tasks(conv, target, threads, schedule);

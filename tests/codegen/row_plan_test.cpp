@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
 #include <vector>
 
 #include "codegen/nest_shape.h"
@@ -168,6 +169,26 @@ TEST(RowPlan, InteriorTilesShareOneSpanOverAllTaps) {
   ASSERT_EQ(plan[0].spans.size(), 1u);
   EXPECT_EQ(plan[0].spans[0].kw_begin, 0);
   EXPECT_EQ(plan[0].spans[0].kw_end, 5);
+}
+
+// 3x1 over 26 outputs, tiles of 8: border, two of the interior, and two outputs at the other
+// border.
+TEST(RowPlan, TilesOfOneWidthThatFollowEachOtherAreAlike) {
+  const RowPlan plan = plan_row(shape_of({26, 3, 1, 1, 1, 1}, 0), {.tile_pixels = 8});
+  ASSERT_EQ(plan.size(), 3u);
+  const std::span<const RowSegment> segments(plan);
+  EXPECT_EQ(count_alike(segments), 2u);
+  EXPECT_EQ(count_alike(segments.subspan(1)), 1u);
+  EXPECT_EQ(count_alike(segments.subspan(2)), 1u);
+}
+
+// Ranged outputs are tiles of one pixel, and so may interior ones be: alike, but a pixel that is
+// not where such a row would have it ends the run.
+TEST(RowPlan, TilesOutOfStepAreNotAlike) {
+  const RowSegment wide{0, 2, 4, false, {}}, in_step{8, 1, 4, false, {}}, late{13, 1, 4, false, {}};
+  EXPECT_EQ(count_alike(RowPlan{wide, in_step}), 2u);
+  EXPECT_EQ(count_alike(RowPlan{wide, late}), 1u);
+  EXPECT_EQ(count_alike(RowPlan{wide, in_step, late}), 2u);
 }
 
 TEST(RowPlan, EmptyRowHasNoTile) {

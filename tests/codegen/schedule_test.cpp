@@ -46,7 +46,7 @@ std::vector<Schedule> schedule_grid() {
         for (int vectors : {1, 8})
           for (LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter, LoopOrder::kOcInner})
             for (Unroll unroll : {Unroll::kTile, Unroll::kRow, Unroll::kTaps, Unroll::kFull})
-              for (Edges edges : {Edges::kExact, Edges::kRanged})
+              for (Edges edges : {Edges::kExact, Edges::kShared, Edges::kRanged})
                 for (Epilogue epilogue : {Epilogue::kInline, Epilogue::kLoop})
                   for (bool merge : {false, true})
                     grid.push_back({.algorithm = algorithm,
@@ -127,7 +127,7 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"ic_unroll=4097", "schedule ic_unroll=4097: expected a number"},
            {"order=up", "schedule order=up: expected oc_outer, pixel_outer, oc_inner"},
            {"unroll=FULL", "schedule unroll=FULL: expected tile, row, taps, full"},
-           {"edges=sharp", "schedule edges=sharp: expected exact, ranged"},
+           {"edges=sharp", "schedule edges=sharp: expected exact, shared, ranged"},
            {"epilogue=", "schedule epilogue=: expected inline, loop"},
            {"merge_rows=2", "schedule merge_rows=2: expected a number from 0 to 1"},
            {"prefetch=65", "schedule prefetch=65: expected a number from 0 to 64"},

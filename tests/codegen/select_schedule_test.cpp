@@ -319,6 +319,19 @@ TEST(SelectScheduleChoice, ThreadsShareASingleRow) {
     EXPECT_GE(count_tasks(conv_of(conv), selected(conv, "x86-64-v4", 2)), 2) << conv;
 }
 
+TEST(SelectScheduleChoice, BorderTilesShareCodeWithARunOfInteriorOnes) {
+  const auto edges = [](const std::string& src, const std::string& rest) {
+    return selected("conv2d src=f32:nhwc:" + src + " accuracy=strict " + rest, "x86-64-v4").edges;
+  };
+  const std::string full = "weights=f32:hwio:3x3x64x64 pads=same";
+  EXPECT_EQ(edges("1x112x112x64", full), Edges::kShared);
+  EXPECT_EQ(edges("1x14x14x64", full), Edges::kExact) << "every tile stands alone";
+  EXPECT_EQ(edges("1x112x112x64", "weights=f32:hwio:3x3x64x64"), Edges::kExact) << "no border";
+  EXPECT_EQ(edges("1x112x112x128", "weights=f32:hwio:3x3x4x128 pads=same groups=32"),
+            Edges::kShared)
+      << "strict groups are not rotated";
+}
+
 // Rows or tiles of the busiest of two threads, each with half of the tasks in a row, against half
 // of all.
 double share_of_busiest(const std::string& text) {

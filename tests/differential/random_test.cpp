@@ -44,7 +44,7 @@ std::string draw_schedule(Random& random) {
   say(fmt::format("ic_unroll={}", 1 + random.below(9)));
   say(fmt::format("order={}", pick(random, {"oc_outer", "pixel_outer", "oc_inner"})));
   say(fmt::format("unroll={}", pick(random, {"tile", "tile", "taps", "taps", "full"})));
-  say(fmt::format("edges={}", pick(random, {"exact", "ranged", "ranged"})));
+  say(fmt::format("edges={}", pick(random, {"exact", "shared", "ranged", "ranged"})));
   say(fmt::format("epilogue={}", pick(random, {"inline", "loop", "loop"})));
   say(fmt::format("rows_per_task={}", 1 + random.below(7)));
   say(fmt::format("tiles_per_task={}", random.below(4)));
@@ -63,7 +63,7 @@ std::string draw_staged_schedule(Random& random) {
                                   1 + random.below(64), 1 + random.below(random.one_in(4) ? 12 : 4),
                                   pick(random, {"oc_outer", "pixel_outer", "pixel_outer"}));
   words += fmt::format(" rows_per_task={}", 1 + random.below(9));
-  words += fmt::format(" edges={}", pick(random, {"exact", "exact", "ranged"}));
+  words += fmt::format(" edges={}", pick(random, {"exact", "shared", "ranged"}));
   words += fmt::format(" unroll={}", pick(random, {"tile", "tile", "row", "taps", "full"}));
   words += fmt::format(" epilogue={}", pick(random, {"inline", "loop"}));
   if (random.one_in(2)) words += fmt::format(" lanes={}", pick(random, {"4", "8", "16"}));
