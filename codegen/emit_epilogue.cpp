@@ -107,11 +107,11 @@ void EpilogueEmitter::emit_interleaved(const TileOutputs& outputs, const Values&
 }
 
 void EpilogueEmitter::emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
-                                        OperandsOf operands) {
+                                        OperandsOf operands, Stores stores) {
   const int64_t lanes = schedule_.lanes;
   const int64_t count = (floats + lanes - 1) / lanes;
   const auto site = [&](llvm::Value*, int64_t k) {
-    VectorSite at{operands(k), b_.add_index(dst, b_.index(k * lanes)), true};
+    VectorSite at{operands(k), b_.add_index(dst, b_.index(k * lanes)), true, stores};
     at.operands.lanes = static_cast<int>(std::min(lanes, floats - k * lanes));
     return at;
   };
@@ -199,7 +199,9 @@ llvm::Value* EpilogueEmitter::load(const VectorSite& site) {
 }
 
 void EpilogueEmitter::store(llvm::Value* x, const VectorSite& site) {
-  b_.store_strided(x, b_.at(pointers_.dst, site.offset), lane_step(site), site.operands.lanes);
+  llvm::Value* address = b_.at(pointers_.dst, site.offset);
+  if (site.stores == Stores::kStreaming) return b_.stream(x, address);
+  b_.store_strided(x, address, lane_step(site), site.operands.lanes);
 }
 
 llvm::Value* EpilogueEmitter::apply(const PostOp& op, llvm::Value* x, const Operands& operands,

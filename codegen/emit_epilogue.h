@@ -49,9 +49,10 @@ class EpilogueEmitter {
 
   // Vectors that lie behind each other from dst on, so many floats of them. Asks for the operands
   // of each as it comes to it: loaded all at once they would push sums out of their registers.
+  // kStreaming: all of them whole, dst aligned to vectors.
   using OperandsOf = llvm::function_ref<Operands(int64_t vector)>;
   void emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
-                         OperandsOf operands);
+                         OperandsOf operands, Stores stores = Stores::kCached);
 
  private:
   // One vector of outputs: its operands and where it lies in dst.
@@ -59,6 +60,7 @@ class EpilogueEmitter {
     Operands operands;
     llvm::Value* offset;
     bool interleaved = false;
+    Stores stores = Stores::kCached;
   };
   using SiteOf = llvm::function_ref<VectorSite(llvm::Value* item, int k)>;
 

@@ -23,6 +23,7 @@ struct Block {
   llvm::Value* image;
   llvm::Value* oh;
   int rows;
+  bool streams = false;  // where dst is aligned; of few rows, more code is not worth it
 };
 
 // A tile whose sources begin `x` floats behind each row's start.
@@ -82,7 +83,8 @@ class FilterEmitter {
   llvm::Value* any_nan(const Values& probes);
 
   Rows rows_of(const Block& block, const Taps& taps);
-  Values emit_rows(const Block& block, const FilterPass& pass, const Taps& taps, bool with_probe);
+  Values emit_rows(const Block& block, const FilterPass& pass, const Taps& taps, bool with_probe,
+                   llvm::StringRef name = "tile");
   void emit_border_tile(const Block& block, const FilterPass& pass, const Taps& taps,
                         const Rows& rows, int64_t tile, Probes& probes);
   Rows copy_with_borders(const Rows& rows, int64_t tile);
@@ -91,6 +93,8 @@ class FilterEmitter {
   void sum_rows(const Block& block, const FilterPass& pass, const Rows& sums);
 
   using Load = llvm::function_ref<llvm::Value*(int64_t plane, int64_t shift, int64_t run)>;
+  using Tiles = llvm::function_ref<Values(Stores stores, Values probes)>;
+  Values emit_either_way(const Block& block, Values probes, Tiles tiles);
   Values emit_products(const Block& block, const Taps& taps, const Sources& sources,
                        Probes& probes);
   void probe_row(const Block& block, const Sources& sources, int64_t row, Probes& probes,
@@ -98,7 +102,7 @@ class FilterEmitter {
   llvm::Value* add_product(const FilterTap& tap, int64_t run, llvm::Value* x, llvm::Value* sum);
   llvm::Value* weight_vector(const FilterTap& tap, int64_t run);
   void emit_outputs(const Block& block, const FilterPass& pass, const Values& acc,
-                    llvm::Value* column, int64_t floats);
+                    llvm::Value* column, int64_t floats, Stores stores);
 
   KernelBuilder& b_;
   const ir::Conv& conv_;
@@ -111,6 +115,7 @@ class FilterEmitter {
   const FilterTiles tiles_;
   FilterFactors factors_;
   EpilogueEmitter epilogue_;
+  llvm::Value* streams_ = nullptr;  // whether this call's dst is aligned; null: nothing streams
   std::vector<EpilogueEmitter::OperandsList> operands_;  // of each pass, by vector of a tile
 };
 
@@ -118,10 +123,12 @@ class FilterEmitter {
 
 void FilterEmitter::emit(llvm::Value* begin, llvm::Value* end) {
   load_operands();
+  if (schedule_.stores == Stores::kStreaming) streams_ = b_.is_aligned(pointers_.dst);
   if (reads_above_or_below()) fill(0, scratch_.border, conv_.pad_value);
   if (schedule_.passes == 2)
     fill(scratch_.sums - scratch_.sums_margin, schedule_.tile_vectors * scratch_.sums_pitch, 0);
   for_each(begin, end, "task", [&](llvm::Value* task) { emit_task(task); });
+  if (streams_ != nullptr) b_.order_streams();
 }
 
 bool FilterEmitter::reads_above_or_below() const {
@@ -156,9 +163,9 @@ void FilterEmitter::emit_task(llvm::Value* task) {
   llvm::Value* full = b_.CreateUDiv(b_.sub_index(last, first), b_.index(together));
   for (const FilterPass& pass : plan_.passes) {
     for_each(b_.index(0), full, "oh.block", [&](llvm::Value* i) {
-      emit_block(
-          {image, b_.add_index(first, b_.scale_index(i, together)), static_cast<int>(together)},
-          pass);
+      emit_block({image, b_.add_index(first, b_.scale_index(i, together)),
+                  static_cast<int>(together), streams_ != nullptr},
+                 pass);
     });
     const bool rest = rows % together != 0 || conv_.out.h % rows % together != 0;
     if (!rest) continue;
@@ -190,7 +197,8 @@ void FilterEmitter::emit_block(const Block& block, const FilterPass& pass) {
 
 void FilterEmitter::emit_exactly(const Block& block, const FilterPass& pass) {
   for_each(b_.index(0), b_.index(block.rows), "exact", [&](llvm::Value* row) {
-    emit_rows({block.image, b_.add_index(block.oh, row), 1}, pass, pass.all_taps, false);
+    emit_rows({block.image, b_.add_index(block.oh, row), 1}, pass, pass.all_taps, false,
+              "exact.tile");
   });
 }
 
@@ -244,22 +252,24 @@ Rows FilterEmitter::rows_of(const Block& block, const Taps& taps) {
 
 // Returns what the probes of all tiles add up to, by run.
 Values FilterEmitter::emit_rows(const Block& block, const FilterPass& pass, const Taps& taps,
-                                bool with_probe) {
+                                bool with_probe, llvm::StringRef name) {
   const Rows rows = rows_of(block, with_probe ? pass.all_taps : taps);
   const int64_t floats = schedule_.tile_pixels;
   Probes probes;
   if (with_probe) probes = {&pass.all_taps, false, Values(runs(), b_.zero())};
   for (int64_t tile = 0; tile < tiles_.first_inner; ++tile)
     emit_border_tile(block, pass, taps, rows, tile, probes);
-  probes.sums = emit_for(b_, {b_.index(tiles_.first_inner), b_.index(tiles_.last_inner)}, "tile",
-                         probes.sums, [&](llvm::Value* tile, Values sums) {
-                           Probes inner{probes.taps, false, sums};
-                           llvm::Value* column = b_.scale_index(tile, floats);
-                           const Sources sources{rows, column, conv_.strides.h, floats};
-                           emit_outputs(block, pass, emit_products(block, taps, sources, inner),
-                                        column, floats);
-                           return inner.sums;
-                         });
+  const auto emit_tile = [&](llvm::Value* tile, Stores stores, Values sums) {
+    Probes inner{probes.taps, false, sums};
+    llvm::Value* column = b_.scale_index(tile, floats);
+    const Sources sources{rows, column, conv_.strides.h, floats};
+    emit_outputs(block, pass, emit_products(block, taps, sources, inner), column, floats, stores);
+    return inner.sums;
+  };
+  probes.sums = emit_either_way(block, probes.sums, [&](Stores stores, Values all) {
+    return emit_for(b_, {b_.index(tiles_.first_inner), b_.index(tiles_.last_inner)}, name, all,
+                    [&](llvm::Value* tile, Values sums) { return emit_tile(tile, stores, sums); });
+  });
   for (int64_t tile = tiles_.last_inner; tile < tiles_.count; ++tile)
     emit_border_tile(block, pass, taps, rows, tile, probes);
   return probes.sums;
@@ -272,7 +282,15 @@ void FilterEmitter::emit_border_tile(const Block& block, const FilterPass& pass,
   const Sources sources{copies, b_.index(-g_.first_shift), conv_.strides.h, schedule_.tile_pixels};
   const int64_t floats = std::min<int64_t>(schedule_.tile_pixels, g_.out_floats - column);
   probes.all = true;
-  emit_outputs(block, pass, emit_products(block, taps, sources, probes), b_.index(column), floats);
+  const Values acc = emit_products(block, taps, sources, probes);
+  const auto emit = [&](Stores stores, Values) {
+    return emit_outputs(block, pass, acc, b_.index(column), floats, stores), Values();
+  };
+  // What stays behind in the cache of a line whose rest streams has to be written first.
+  if (floats % schedule_.lanes == 0)
+    emit_either_way(block, {}, emit);
+  else
+    emit(Stores::kCached, {});
 }
 
 // The floats a tile reads of each row, pad_value where they lie outside.
@@ -317,15 +335,20 @@ void FilterEmitter::emit_in_two_passes(const Block& block, const FilterPass& pas
 
 void FilterEmitter::sum_rows(const Block& block, const FilterPass& pass, const Rows& sums) {
   const int64_t floats = schedule_.tile_pixels;
-  const auto emit = [&](llvm::Value* column, int64_t count) {
+  const auto emit = [&](llvm::Value* column, int64_t count, Stores stores) {
     const Sources sources{sums, column, 1, floats};
     Probes none;
-    emit_outputs(block, pass, emit_products(block, factors_.row, sources, none), column, count);
+    emit_outputs(block, pass, emit_products(block, factors_.row, sources, none), column, count,
+                 stores);
   };
   const int64_t full = g_.out_floats / floats;
-  for_each(b_.index(0), b_.index(full), "tile",
-           [&](llvm::Value* tile) { emit(b_.scale_index(tile, floats), floats); });
-  if (const int64_t rest = g_.out_floats % floats; rest > 0) emit(b_.index(full * floats), rest);
+  emit_either_way(block, {}, [&](Stores stores, Values) {
+    for_each(b_.index(0), b_.index(full), "tile",
+             [&](llvm::Value* tile) { emit(b_.scale_index(tile, floats), floats, stores); });
+    return Values();
+  });
+  if (const int64_t rest = g_.out_floats % floats; rest > 0)
+    emit(b_.index(full * floats), rest, Stores::kCached);
 }
 
 // The sums along the columns of every row of the block, zeros left and right of them. Probes become
@@ -359,6 +382,14 @@ Rows FilterEmitter::sum_columns(const Block& block, Values& probes) {
 }
 
 // --- Tiles ---
+
+// Code for either kind of store, where a block streams.
+Values FilterEmitter::emit_either_way(const Block& block, Values probes, Tiles tiles) {
+  if (!block.streams) return tiles(Stores::kCached, probes);
+  return emit_if(
+      b_, streams_, "stream", probes, [&](Values at) { return tiles(Stores::kStreaming, at); },
+      [&](Values at) { return tiles(Stores::kCached, at); });
+}
 
 // acc[(row * outputs + output) * runs + run]. Source row by source row, for all rows of outputs
 // that see it, so that each is loaded once; of every sum in the order of its taps.
@@ -441,7 +472,7 @@ llvm::Value* FilterEmitter::weight_vector(const FilterTap& tap, int64_t run) {
 }
 
 void FilterEmitter::emit_outputs(const Block& block, const FilterPass& pass, const Values& acc,
-                                 llvm::Value* column, int64_t floats) {
+                                 llvm::Value* column, int64_t floats, Stores stores) {
   const size_t number = static_cast<size_t>(&pass - plan_.passes.data());
   const int64_t row_floats = g_.out_floats * pass.outputs;
   llvm::Value* image =
@@ -457,8 +488,9 @@ void FilterEmitter::emit_outputs(const Block& block, const FilterPass& pass, con
     llvm::Value* oh = b_.add_index(block.oh, b_.index(r));
     llvm::Value* dst = b_.add_index(b_.add_index(image, b_.scale_index(oh, row_floats)),
                                     b_.scale_index(column, pass.outputs));
-    epilogue_.emit_side_by_side(vectors, floats * pass.outputs, dst,
-                                [&](int64_t vector) { return operands_[number][vector]; });
+    epilogue_.emit_side_by_side(
+        vectors, floats * pass.outputs, dst,
+        [&](int64_t vector) { return operands_[number][vector]; }, stores);
   }
 }
 

@@ -21,7 +21,8 @@ namespace convgen::codegen {
 //         if a src was not finite              where zero weights were left out, and it may be
 //           the same with all taps
 // With passes=2 a block's rows are summed along the columns into scratch first, then along the row;
-// where a sum of the first may have overflowed, in one pass.
+// where a sum of the first may have overflowed, in one pass. With stores=streaming the loop over
+// inner tiles is there twice, for a dst that is aligned to vectors and for any.
 void emit_filter(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
                  const FilterPlan& plan, bool assume_finite, const KernelPointers& pointers,
                  llvm::Value* begin, llvm::Value* end);

@@ -3,6 +3,7 @@
 
 #include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <bit>
 
@@ -137,6 +138,20 @@ void KernelBuilder::store_lanes(llvm::Value* value, llvm::Value* address, int co
     CreateAlignedStore(CreateShuffleVector(value, lanes), at(address, lane), kFloatAlign);
     lane += piece;
   }
+}
+
+void KernelBuilder::stream(llvm::Value* value, llvm::Value* address) {
+  llvm::StoreInst* store = CreateAlignedStore(value, address, llvm::Align(lanes_ * sizeof(float)));
+  store->setMetadata(llvm::LLVMContext::MD_nontemporal,
+                     llvm::MDNode::get(getContext(), llvm::ConstantAsMetadata::get(getInt32(1))));
+}
+
+void KernelBuilder::order_streams() { CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {}); }
+
+llvm::Value* KernelBuilder::is_aligned(llvm::Value* address) {
+  const auto bytes = lanes_ * static_cast<int64_t>(sizeof(float));
+  llvm::Value* rest = CreateAnd(CreatePtrToInt(address, getInt64Ty()), index(bytes - 1));
+  return CreateICmpEQ(rest, index(0));
 }
 
 llvm::Value* KernelBuilder::load_strided(llvm::Value* address, int64_t step, int count) {

@@ -63,6 +63,12 @@ class KernelBuilder : public llvm::IRBuilder<> {
   llvm::Value* any_nan(llvm::Value* value);
   // The first `count` lanes to memory; touches no byte beyond them.
   void store_lanes(llvm::Value* value, llvm::Value* address, int count);
+  // A whole vector to memory aligned to vectors, past the caches. Other threads may see it late:
+  // order_streams() comes before they are told.
+  void stream(llvm::Value* value, llvm::Value* address);
+  void order_streams();
+  // True where address is aligned to vectors.
+  llvm::Value* is_aligned(llvm::Value* address);
   // The first `count` lanes `step` floats apart; one by one where that is not 1.
   llvm::Value* load_strided(llvm::Value* address, int64_t step, int count);
   void store_strided(llvm::Value* value, llvm::Value* address, int64_t step, int count);

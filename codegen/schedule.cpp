@@ -40,6 +40,7 @@ constexpr Word<Unroll> kUnrolls[] = {{Unroll::kTile, "tile"},
 constexpr Word<Edges> kEdges[] = {
     {Edges::kExact, "exact"}, {Edges::kShared, "shared"}, {Edges::kRanged, "ranged"}};
 constexpr Word<Epilogue> kEpilogues[] = {{Epilogue::kInline, "inline"}, {Epilogue::kLoop, "loop"}};
+constexpr Word<Stores> kStores[] = {{Stores::kCached, "cached"}, {Stores::kStreaming, "streaming"}};
 
 template <typename Enum, size_t N>
 std::string_view text_of(const Word<Enum> (&words)[N], Enum value) {
@@ -105,6 +106,7 @@ const std::vector<std::pair<std::string_view, Reader>>& readers() {
       {"edges", [](auto v, auto& s) { return read_word("edges", kEdges, v, s.edges); }},
       {"epilogue",
        [](auto v, auto& s) { return read_word("epilogue", kEpilogues, v, s.epilogue); }},
+      {"stores", [](auto v, auto& s) { return read_word("stores", kStores, v, s.stores); }},
       {"output_tile",
        [](auto v, auto& s) {
          if (v != "2" && v != "4") return bad_word("output_tile", v, "2 or 4");
@@ -149,12 +151,14 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
 std::string print_schedule(const Schedule& s) {
   return fmt::format(
       "{} lanes={} tile={}x{} ic_unroll={} order={} unroll={} edges={} epilogue={} "
-      "output_tile={} passes={} merge_rows={} prefetch={} rows_per_task={} tiles_per_task={} "
+      "stores={} output_tile={} passes={} merge_rows={} prefetch={} rows_per_task={} "
+      "tiles_per_task={} "
       "blocks_per_task={}",
       text_of(kAlgorithms, s.algorithm), s.lanes, s.tile_pixels, s.tile_vectors, s.ic_unroll,
       text_of(kOrders, s.order), text_of(kUnrolls, s.unroll), text_of(kEdges, s.edges),
-      text_of(kEpilogues, s.epilogue), s.output_tile, s.passes, static_cast<int>(s.merge_rows),
-      s.prefetch, s.rows_per_task, s.tiles_per_task, s.blocks_per_task);
+      text_of(kEpilogues, s.epilogue), text_of(kStores, s.stores), s.output_tile, s.passes,
+      static_cast<int>(s.merge_rows), s.prefetch, s.rows_per_task, s.tiles_per_task,
+      s.blocks_per_task);
 }
 
 Result<Schedule> parse_schedule(std::string_view text, const Schedule& base) {
@@ -201,6 +205,11 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
                                 "a power of two that divides {} lanes, and accuracy=normal",
                                 s.lanes));
   return Status();
+}
+
+Status check_stores(const Schedule& s) {
+  if (s.stores == Stores::kCached) return Status();
+  return bad_word("stores", "streaming", "algorithm filter, no other streams");
 }
 
 // How far the sources or outputs of a winograd tile may lie apart, in floats: addresses of tiles,
@@ -296,7 +305,8 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
   if (schedule.algorithm == Algorithm::kFilter)
-    return status.ok() ? check_filter(schedule, conv, constants) : status;
+    return status.ok() ? check_filter(schedule, conv, target, constants) : status;
+  if (status.ok()) status = check_stores(schedule);
   const bool winograd = schedule.algorithm == Algorithm::kWinograd;
   if (status.ok()) status = winograd ? check_winograd(schedule, conv) : check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);

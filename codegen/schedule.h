@@ -61,6 +61,11 @@ enum class Edges { kExact, kShared, kRanged };
 // stack, a loop over pixels holding the chain once, where the chain or the store is long.
 enum class Epilogue { kInline, kLoop };
 
+// How outputs reach memory. kCached: through the caches, where whoever reads them next finds them.
+// kStreaming: past them, so that no line of dst is read before it is written; by whole vectors,
+// where a call's dst is aligned to them, else as kCached.
+enum class Stores { kCached, kStreaming };
+
 struct Schedule {
   Algorithm algorithm = Algorithm::kDirect;
   int lanes = 4;         // floats a vector
@@ -72,6 +77,7 @@ struct Schedule {
   Unroll unroll = Unroll::kTile;
   Edges edges = Edges::kExact;
   Epilogue epilogue = Epilogue::kInline;
+  Stores stores = Stores::kCached;
   int output_tile = 4;          // winograd: outputs of a tile along an axis, 2 or 4
   int passes = 1;               // filter: 2 where columns are summed first, then rows of the sums
   bool merge_rows = false;      // treat all output pixels of an image as one row (1x1, no pads)
@@ -92,7 +98,7 @@ struct Schedule {
 };
 
 // "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact epilogue=inline
-// output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0
+// stores=cached output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0
 // blocks_per_task=0", on one line.
 std::string print_schedule(const Schedule& schedule);
 

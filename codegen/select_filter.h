@@ -15,7 +15,7 @@ double predict_filter_cycles(const ir::Conv& conv, const FilterPlan& plan, bool 
                              const Schedule& schedule, const Target& target);
 
 // Ok where the filter emitter can follow the schedule: see check_schedule.
-Status check_filter(const Schedule& schedule, const ir::Conv& conv,
+Status check_filter(const Schedule& schedule, const ir::Conv& conv, const Target& target,
                     const ConstantWeights* constants);
 
 // The best filter schedule; none where the convolution is no image filter.

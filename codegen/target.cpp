@@ -33,6 +33,7 @@ void derive_x86(Target& target) {
   target.vector_registers = avx512 ? 32 : 16;
   target.has_fma = has(target, "fma") || avx512;
   target.has_lane_masks = avx512;
+  target.has_streaming_stores = true;  // since SSE, with a fence for their order
 }
 
 void derive(Target& target) {

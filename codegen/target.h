@@ -21,8 +21,9 @@ struct Target {
   // What the features mean for code generation.
   int max_lanes = 4;  // floats in the widest vector worth using
   int vector_registers = 16;
-  bool has_fma = false;         // else multiply and add round separately
-  bool has_lane_masks = false;  // masked loads and stores cost as plain ones (AVX-512)
+  bool has_fma = false;               // else multiply and add round separately
+  bool has_streaming_stores = false;  // of aligned vectors, past the caches
+  bool has_lane_masks = false;        // masked loads and stores cost as plain ones (AVX-512)
 
   // Bytes of cache one core sees; the defaults where the machine does not tell.
   int64_t l1d_bytes = 32 << 10;

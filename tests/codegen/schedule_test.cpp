@@ -32,7 +32,7 @@ TEST(ScheduleText, HoldsEveryField) {
   EXPECT_THAT(text, StartsWith("direct lanes=16 tile=14x2 ic_unroll=2 "));
   for (const char* word :
        {" order=oc_outer ", " unroll=tile ", " edges=exact ", " epilogue=inline ",
-        " output_tile=4 ", " merge_rows=0 ", " rows_per_task=4 "})
+        " stores=cached ", " output_tile=4 ", " merge_rows=0 ", " rows_per_task=4 "})
     EXPECT_THAT(text, HasSubstr(word));
   EXPECT_THAT(text, ::testing::EndsWith(" blocks_per_task=0"));
 }
@@ -58,6 +58,7 @@ std::vector<Schedule> schedule_grid() {
                                     .unroll = unroll,
                                     .edges = edges,
                                     .epilogue = epilogue,
+                                    .stores = merge ? Stores::kStreaming : Stores::kCached,
                                     .output_tile = lanes == 8 ? 2 : 4,
                                     .merge_rows = merge,
                                     .prefetch = vectors,
@@ -127,6 +128,7 @@ TEST(ScheduleText, BadWordsAreNamed) {
            {"ic_unroll=4097", "schedule ic_unroll=4097: expected a number"},
            {"order=up", "schedule order=up: expected oc_outer, pixel_outer, oc_inner"},
            {"unroll=FULL", "schedule unroll=FULL: expected tile, row, taps, full"},
+           {"stores=fast", "schedule stores=fast: expected cached, streaming"},
            {"edges=sharp", "schedule edges=sharp: expected exact, shared, ranged"},
            {"epilogue=", "schedule epilogue=: expected inline, loop"},
            {"merge_rows=2", "schedule merge_rows=2: expected a number from 0 to 1"},
@@ -194,6 +196,7 @@ TEST(CheckSchedule, EachRuleIsNamed) {
        "x86-64-v3", kInvalid, "merge_rows=1: expected"},
       {"merge_rows=1", "conv2d src=f32:nhwc:1x9x9x8 weights=f32:hwio:1x1x8x8 pads=1:0x0",
        "x86-64-v3", kInvalid, "merge_rows=1: expected"},
+      {"direct stores=streaming", k3x3, "x86-64-v4", kInvalid, "stores=streaming: expected"},
       {"unroll=full", k3x3, "x86-64-v4", kExhausted, "unroll=full tile=1x1"},
       // 31 rows of 31 taps without a branch, 8 channels each: 23,064 FMAs.
       {"rotated lanes=16 tile=3x1 unroll=taps",
@@ -270,7 +273,7 @@ TEST(CheckSchedule, NumbersOutOfRangeAreRefused) {
 TEST(ScheduleText, StagedComesBack) {
   const std::string text =
       "staged lanes=8 tile=32x3 ic_unroll=1 order=pixel_outer unroll=taps edges=ranged "
-      "epilogue=loop output_tile=2 passes=1 merge_rows=0 prefetch=0 rows_per_task=16 "
+      "epilogue=loop stores=cached output_tile=2 passes=1 merge_rows=0 prefetch=0 rows_per_task=16 "
       "tiles_per_task=2 blocks_per_task=0";
   const Schedule schedule = schedule_of(text);
   EXPECT_EQ(schedule.algorithm, Algorithm::kStaged);

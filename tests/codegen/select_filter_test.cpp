@@ -74,6 +74,30 @@ TEST(SelectFilter, NothingElse) {
   }
 }
 
+Stores stores_of(const ir::Conv& conv, const Target& target) {
+  const ConstantWeights weights = edge_filter(conv);
+  return select_schedule(conv, target, 1, &weights).schedule.stores;
+}
+
+// 1080p of 3 channels are 25 MB in and 25 MB out.
+TEST(SelectFilter, StreamsWhatPassesTheLastCache) {
+  Target target = target_of("x86-64-v3");
+  target.l3_bytes = int64_t{32} << 20;
+  EXPECT_EQ(stores_of(conv_of(picture(3, 3, true)), target), Stores::kStreaming);
+  EXPECT_EQ(stores_of(conv_of(picture(3, 3, true, " post=add")), target), Stores::kCached)
+      << "dst may be read";
+  EXPECT_EQ(stores_of(conv_of("conv2d src=f32:nhwc:1x1080x1919x3 weights=f32:hwio:3x3x1x3 "
+                              "groups=3 pads=same"),
+                      target),
+            Stores::kCached)
+      << "5757 floats in a row";
+  target.l3_bytes = int64_t{64} << 20;
+  EXPECT_EQ(stores_of(conv_of(picture(3, 3, true)), target), Stores::kCached);
+  target = target_of(testing::kAArch64);
+  target.l3_bytes = int64_t{32} << 20;
+  EXPECT_EQ(stores_of(conv_of(picture(3, 3, true)), target), Stores::kCached);
+}
+
 TEST(SelectFilter, TwoPassesWhereTheyAreLess) {
   for (const std::string& target : isa_levels()) {
     const ir::Conv conv = conv_of(picture(3, 5, true));

@@ -487,25 +487,22 @@ TEST(SpillMeasure, SeesSumsOfWinogradThatCannotFit) {
 
 // --- Filters with known weights, as they are selected ---
 
-// Spills and reloads of vectors in the loops over tiles of a row, in one pass and in the two of
-// two. What computes a row again with all taps, behind the branch for sources that are not finite,
-// may spill.
+// Spills and reloads of vectors in the worst of the loops over tiles of a row, in one pass and in
+// the two of two. What computes a row again with all taps, exact.tile, may spill.
 int count_tile_spills(const std::string& assembly) {
   std::istringstream lines(assembly);
-  bool in_tile = false, again = false;
-  int spills = 0;
+  bool in_tile = false;
+  int spills = 0, most = 0;
   for (std::string line; std::getline(lines, line);) {
     const auto has = [&](const char* text) { return line.find(text) != std::string::npos; };
     if (line.starts_with(".LBB") || line.starts_with("# %bb")) {
-      if (has("%not.finite.then") || has("%overflow.then")) again = true;
-      if (has("%not.finite.else") || has("%not.finite.join") || has("%overflow.else") ||
-          has("%overflow.join") || has("%oh"))
-        again = false;
-      in_tile = !again && (has("%tile.loop") || has("%column.loop"));
+      in_tile = has("%tile.loop") || has("%column.loop");
+      spills = 0;
     }
     spills += in_tile && (has("Spill") || has("Reload")) && has("mm");
+    most = std::max(most, spills);
   }
-  return spills;
+  return most;
 }
 
 class FilterSpill : public ::testing::TestWithParam<std::string> {
@@ -526,7 +523,7 @@ class FilterSpill : public ::testing::TestWithParam<std::string> {
       // Tiles of narrow vectors wait for memory, and take more rows than leave every sum its
       // register: it is faster all the same (codegen/core_model.cpp).
       const bool narrow = schedule.lanes < target.max_lanes;
-      EXPECT_LE(count_tile_spills(*assembly), narrow ? 24 : 0)
+      EXPECT_LE(count_tile_spills(*assembly), narrow ? 26 : 0)
           << filter << (finite ? " finite " : " ") << text << "\n  " << print_schedule(schedule);
     }
   }

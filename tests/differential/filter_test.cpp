@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -166,6 +168,53 @@ TEST_P(FilterTest, EveryPad) {
         EXPECT_TRUE(
             check(fmt::format("conv2d src=f32:nhwc:{} pads={}x{}{}", shape, pads, pads, value),
                   "random", ""));
+}
+
+// --- Streaming stores ---
+
+// Rows of 96 or 192 floats, whole vectors on every instruction set.
+const char* const kStreamed[] = {
+    "conv2d src=f32:nhwc:1x9x32x3 weights=f32:hwio:3x3x3x3 pads=1x1 post=bias,relu",
+    "conv2d src=f32:nhwc:2x7x96x1 weights=f32:hwio:3x3x1x1 pads=1x1",
+    "conv2d src=f32:nhwc:1x7x96x1 weights=f32:hwio:3x3x1x2 pads=1x1 post=gelu",
+    "conv2d src=f32:nchw:1x2x7x96 weights=f32:oihw:4x1x3x3 groups=2 pads=1x1",
+    "conv2d src=f32:nhwc:1x9x98x1 weights=f32:hwio:3x3x1x1",
+    "conv2d src=f32:nhwc:1x9x32x3 weights=f32:hwio:5x5x1x3 groups=3 pads=2x2 post=bias",
+};
+
+// dst behind `skip` floats of a buffer that is aligned to every vector.
+std::vector<float> run_behind(const Kernel& kernel, const HostTensors& tensors, size_t skip) {
+  const auto size = static_cast<size_t>(kernel.conv().dst_elements());
+  const size_t bytes = (size + skip) * sizeof(float);
+  std::unique_ptr<float, decltype(&std::free)> buffer(
+      static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
+  float* dst = buffer.get() + skip;
+  const Status status = kernel.run({.src = tensors.src.data(),
+                                    .bias = tensors.bias.data(),
+                                    .add = tensors.add.data(),
+                                    .scale = tensors.scale.data(),
+                                    .dst = dst});
+  EXPECT_TRUE(status.ok()) << status.message();
+  return std::vector<float>(dst, dst + size);
+}
+
+// The same bits as through the caches, wherever dst begins.
+TEST_P(FilterTest, StreamedBitsAreTheSame) {
+  for (const char* text : kStreamed) {
+    const ir::Conv conv = conv_of(text);
+    const bool smooth = conv.kernel.h == 5;
+    const ConstantWeights weights = filter_named(smooth ? "gauss" : "sharpen", conv);
+    HostTensors tensors = random_tensors(conv, 7, Data::kReals);
+    tensors.weights = weights.values;
+    const std::string words = smooth ? "filter passes=2 stores=" : "filter unroll=tile stores=";
+    const Kernel streaming = must_compile(conv, weights, words + "streaming");
+    expect_right(streaming, text);
+    const std::vector<float> expected =
+        run_kernel(must_compile(conv, weights, words + "cached"), tensors);
+    for (const size_t skip : {0, 1, 2, 4, 8, 15})
+      EXPECT_TRUE(same_bits(expected, run_behind(streaming, tensors, skip)))
+          << skip << " " << streaming.schedule() << " " << text;
+  }
 }
 
 // --- Two passes ---
