@@ -32,14 +32,16 @@ ir::Conv draw_filter_conv(Random& random) {
   const bool depthwise = random.one_in(2);
   const bool planes = random.one_in(3);
   const int64_t width = 1 + random.below(120), height = 1 + random.below(9);
-  const auto dims = planes ? fmt::format("nchw:{}x{}x{}x{}", 1 + random.below(2), channels, height, width)
-                           : fmt::format("nhwc:{}x{}x{}x{}", 1 + random.below(2), height, width, channels);
-  const char* const kPost[] = {"", "", " post=relu", " post=bias,relu", " post=add,scale", " post=abs"};
-  return conv_of(fmt::format("conv2d src=f32:{} weights=f32:hwio:{}x{}x{}x{} groups={} pads=same strides={}x1{}{}{}",
-                             dims, taps, random.one_in(5) ? 1 : taps, depthwise ? 1 : channels, channels,
-                             depthwise ? channels : 1, 1 + random.below(2),
-                             random.one_in(4) ? " dilations=2x2" : "", random.one_in(6) ? " pad_value=1" : "",
-                             kPost[random.below(6)]));
+  const auto dims =
+      planes ? fmt::format("nchw:{}x{}x{}x{}", 1 + random.below(2), channels, height, width)
+             : fmt::format("nhwc:{}x{}x{}x{}", 1 + random.below(2), height, width, channels);
+  const char* const kPost[] = {"",         "", " post=relu", " post=bias,relu", " post=add,scale",
+                               " post=abs"};
+  return conv_of(fmt::format(
+      "conv2d src=f32:{} weights=f32:hwio:{}x{}x{}x{} groups={} pads=same strides={}x1{}{}{}", dims,
+      taps, random.one_in(5) ? 1 : taps, depthwise ? 1 : channels, channels,
+      depthwise ? channels : 1, 1 + random.below(2), random.one_in(4) ? " dilations=2x2" : "",
+      random.one_in(6) ? " pad_value=1" : "", kPost[random.below(6)]));
 }
 
 }  // namespace
@@ -73,7 +75,8 @@ std::optional<ConstantWeights> draw_constants(const Configuration& configuration
   if (conv.kernel.product() > 256 || conv.spatial_rank != 2) return std::nullopt;
   const bool reals = configuration.data == Data::kReals && random.one_in(2);
   const auto draw = [&] { return reals ? random.real() : static_cast<float>(random.below(5) - 2); };
-  std::vector<float> column(static_cast<size_t>(conv.kernel.h)), row(static_cast<size_t>(conv.kernel.w));
+  std::vector<float> column(static_cast<size_t>(conv.kernel.h)),
+      row(static_cast<size_t>(conv.kernel.w));
   std::ranges::generate(column, draw);
   std::ranges::generate(row, draw);
   row.front() = row.back();  // twins

@@ -128,11 +128,10 @@ std::string Fuzzer::check(const Configuration& configuration) {
   CompileOptions options;
   const Result<Kernel> kernel = compile(c, *conv, engines.plain, weights, options);
   if (!kernel.ok()) return "compile: " + kernel.status().message();
-  const Result<VerifyReport> report =
-      verify_kernel(*kernel, {.seed = c.seed,
-                              .data = c.data == Data::kIntegers ? VerifyData::kIntegers
-                                                                : VerifyData::kReals,
-                              .max_multiply_adds = kAllOutputs});
+  const Result<VerifyReport> report = verify_kernel(
+      *kernel, {.seed = c.seed,
+                .data = c.data == Data::kIntegers ? VerifyData::kIntegers : VerifyData::kReals,
+                .max_multiply_adds = kAllOutputs});
   if (!report.ok()) return "verify: " + report.status().message();
   if (!report->pass) return "verify: " + report->failure;
   count(*kernel, report->bit_exact);
@@ -140,8 +139,9 @@ std::string Fuzzer::check(const Configuration& configuration) {
   HostTensors tensors = random_tensors(*conv, c.seed, c.data);
   if (weights != nullptr) tensors.weights = weights->values;
   const std::vector<float> dst = run_kernel(*kernel, tensors);
-  return check_invariants({c, *conv, engines.plain, engines.stored, options, weights, *kernel,
-                           tensors, dst, report->bit_exact});
+  return check_invariants({c, *conv, engines.plain, engines.stored,
+                           engines_of((c.isa + 1) % kIsaLevels.size()).stored, options, weights,
+                           *kernel, tensors, dst, report->bit_exact});
 }
 
 void Fuzzer::print_counts() const {
