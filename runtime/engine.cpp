@@ -56,6 +56,8 @@ EngineState::EngineState(const EngineOptions& options, std::unique_ptr<KernelMak
       verify(options.verify),
       verbose(!environment("CONVGEN_VERBOSE").empty()) {}
 
+EngineState::~EngineState() = default;
+
 Status EngineState::check_first_use(const Kernel& kernel) const {
   if (verify != VerifyMode::kFirstUse) return Status();
   auto report = verify_kernel(kernel);

@@ -16,6 +16,7 @@
 
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 #include "runtime/kernel.h"
 
@@ -87,7 +88,7 @@ struct EngineStats {
 
 class EngineState;
 
-class Engine {
+class CONVGEN_API Engine {
  public:
   // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks, or
   // an unknown word in jit_profile, or a CONVGEN_CACHE_MAX_BYTES that is no number; io_error for a

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "ir/export.h"
 #include "runtime/compile_queue.h"
 #include "runtime/conv_texts.h"
 #include "runtime/engine.h"
@@ -16,10 +17,11 @@
 
 namespace convgen {
 
-class EngineState {
+class CONVGEN_SHARED EngineState {
  public:
   // maker: null for an engine that makes no machine code.
   EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> maker);
+  ~EngineState();
 
   // What Engine::compile does. constants: null for none.
   Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights* constants,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 #include "runtime/kernel_maker.h"
 #include "runtime/kernel_state.h"
@@ -21,7 +22,8 @@ Result<std::shared_ptr<KernelState>> make_generic_state(const ir::Conv& conv,
                                                         bool verbose);
 
 // The same as a kernel that passed check. why: what Kernel::compile_status says.
-Result<Kernel> make_generic_kernel(const ir::Conv& conv, const SharedConstants& constants,
-                                   bool verbose, const Status& why, const KernelCheck& check);
+CONVGEN_SHARED Result<Kernel> make_generic_kernel(const ir::Conv& conv,
+                                                  const SharedConstants& constants, bool verbose,
+                                                  const Status& why, const KernelCheck& check);
 
 }  // namespace convgen

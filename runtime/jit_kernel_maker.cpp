@@ -214,8 +214,9 @@ Result<std::string> JitKernelMaker::compile_object(const Schedule& schedule, Ker
 
 Status JitKernelMaker::link_object(const std::string& object, KernelState& state) {
   const codegen::CpuStopwatch link;
-  const std::string symbol =
-      session->is_profiled() ? print_symbol(print_signature(state.conv, state.constants.get())) : "";
+  const std::string symbol = session->is_profiled()
+                                 ? print_symbol(print_signature(state.conv, state.constants.get()))
+                                 : "";
   auto code = session->link(object, codegen::kDefaultFunctionName, symbol);
   if (!code) return code.status();
   state.function = (*code)->function();

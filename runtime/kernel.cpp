@@ -132,6 +132,9 @@ std::string print_signature(const ir::Conv& conv, const ConstantWeights* constan
                      constants->assume_finite ? " finite" : "");
 }
 
+KernelState::KernelState() = default;
+KernelState::~KernelState() = default;
+
 void PackedWeights::Free::operator()(float* p) const { std::free(p); }
 
 PackedWeights::PackedWeights(std::string tag, size_t elements)

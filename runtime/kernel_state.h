@@ -10,6 +10,7 @@
 #include "codegen/kernel_abi.h"
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "runtime/generic.h"
 #include "runtime/kernel.h"
 #include "runtime/promotion.h"
@@ -19,8 +20,11 @@ namespace convgen {
 // Weights that a kernel was made for; null: none, they come with each call.
 using SharedConstants = std::shared_ptr<const ConstantWeights>;
 
-class KernelState {
+class CONVGEN_SHARED KernelState {
  public:
+  KernelState();
+  ~KernelState();
+
   ir::Conv conv;
   std::string engine_name;
   std::string schedule;
@@ -48,6 +52,6 @@ class KernelState {
 };
 
 // The state of a kernel that holds its weights: there is nothing to pack.
-void hold_constants(KernelState& state, const SharedConstants& constants);
+CONVGEN_SHARED void hold_constants(KernelState& state, const SharedConstants& constants);
 
 }  // namespace convgen
