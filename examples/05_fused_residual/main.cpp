@@ -22,8 +22,7 @@ using convgen::Status;
 using Floats = std::vector<float>;
 
 constexpr size_t kChannels = 32;
-constexpr const char* kConv =
-    "conv2d src=f32:nhwc:1x28x28x32 weights=f32:hwio:3x3x32x32 pads=same";
+constexpr const char* kConv = "conv2d src=f32:nhwc:1x28x28x32 weights=f32:hwio:3x3x32x32 pads=same";
 
 // Values in [-0.5, 0.5), some other ones for each seed.
 Floats some_floats(int64_t count, unsigned seed) {
@@ -56,7 +55,8 @@ Result<double> run_fused(const Engine& engine, const Floats& weights, Block& blo
   if (!first.ok()) return first.status();
   const auto second = engine.compile(std::string(kConv) + " post=bias,add,relu");
   if (!second.ok()) return second.status();
-  const auto first_weights = first->pack(weights.data()), second_weights = second->pack(weights.data());
+  const auto first_weights = first->pack(weights.data()),
+             second_weights = second->pack(weights.data());
   if (!first_weights.ok()) return first_weights.status();
   if (!second_weights.ok()) return second_weights.status();
   return measure_us([&] {
@@ -90,13 +90,12 @@ Result<double> run_unfused(const Engine& engine, const Floats& weights, Block& b
   const auto packed = kernel->pack(weights.data());
   if (!packed.ok()) return packed.status();
   return measure_us([&] {
-    Status status = kernel->run(
-        {.src = block.x.data(), .packed = &*packed, .dst = block.between.data()});
+    Status status =
+        kernel->run({.src = block.x.data(), .packed = &*packed, .dst = block.between.data()});
     if (!status.ok()) return status;
     add_bias(block.between, block.bias);
     relu(block.between);
-    status = kernel->run(
-        {.src = block.between.data(), .packed = &*packed, .dst = block.y.data()});
+    status = kernel->run({.src = block.between.data(), .packed = &*packed, .dst = block.y.data()});
     add_bias(block.y, block.bias);
     add(block.y, block.x);
     relu(block.y);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels that outlive the process: the first engine compiles and leaves objects in a directory, the
-// second, as another process would, links them. docs/cache.md says what is kept and for how long.
+// Kernels that outlive the process: the first engine compiles and leaves objects in a directory,
+// the second, as another process would, links them. docs/cache.md says what is kept and for how
+// long.
 #include <stdlib.h>
 
 #include <chrono>
@@ -52,7 +53,8 @@ int run(const std::string& directory) {
 
 // In a directory that nobody else may write to; Engine trusts no other.
 int main() {
-  std::string directory = (std::filesystem::temp_directory_path() / "06_disk_cache.XXXXXX").string();
+  std::string directory =
+      (std::filesystem::temp_directory_path() / "06_disk_cache.XXXXXX").string();
   if (mkdtemp(directory.data()) == nullptr) return std::perror(directory.c_str()), 1;
   const int result = run(directory);
   std::filesystem::remove_all(directory);
