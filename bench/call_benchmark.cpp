@@ -13,9 +13,8 @@ namespace {
 using convgen::Status;
 
 // One multiplication, where all else is the call; and the smallest of tests/data/layers.conv.
-constexpr const char* kConvs[] = {
-    "conv1d src=f32:nwc:1x1x1 weights=f32:wio:1x1x1",
-    "conv2d src=f32:nhwc:1x6x2x3 weights=f32:hwio:3x3x3x3 pads=1x1"};
+constexpr const char* kConvs[] = {"conv1d src=f32:nwc:1x1x1 weights=f32:wio:1x1x1",
+                                  "conv2d src=f32:nhwc:1x6x2x3 weights=f32:hwio:3x3x3x3 pads=1x1"};
 
 Status measure(const convgen::Engine& engine, const char* conv) {
   const auto kernel = engine.compile(conv);
