@@ -49,6 +49,9 @@ Result<Target> host_target();
 Result<Target> make_target(const std::string& triple, const std::string& cpu,
                            const std::string& attrs);
 
+// The CPUs that mcpu may name on this machine's triple, in LLVM's order.
+std::vector<std::string> known_cpus();
+
 // Ok where host can run code made for target; else unsupported, naming a missing feature.
 Status check_runs_on(const Target& target, const Target& host);
 
