@@ -9,8 +9,9 @@
 namespace convgen::ir {
 namespace {
 
-const std::vector<std::string_view> kWords = {"same", "same_lower", "valid", "strides", "dilations",
-                                              "--constant-weights", "znver4", "znver5"};
+const std::vector<std::string_view> kWords = {"same",    "same_lower", "valid",
+                                              "strides", "dilations",  "--constant-weights",
+                                              "znver4",  "znver5"};
 
 TEST(NearestWord, UnderstandsSlipsOfTheKeyboard) {
   EXPECT_EQ(nearest_word(kWords, "stride"), "strides") << "a letter missing";

@@ -10,15 +10,15 @@ TEST_F(ToolTest, ShowsVersionAndHelp) {
   EXPECT_NE(expect_done({"--help"}).out.find("verify"), std::string::npos);
   for (const char* command :
        {"emit", "run", "verify", "bench", "tune", "explain", "cache", "info"}) {
-    EXPECT_NE(expect_done({command, "--help"}).out.find("example:"), std::string::npos) << command;
+    EXPECT_NE(expect_done({command, "--help"}).out.find("examples:"), std::string::npos) << command;
   }
 }
 
 TEST_F(ToolTest, RefusesBadCommandLines) {
-  expect_refused({}, "subcommand");
   expect_refused({"frobnicate"}, "unknown command 'frobnicate', expected one of emit, run");
   expect_refused({""}, "unknown command ''");
-  expect_refused({"--frobnicate"}, "subcommand is required");
+  expect_refused({"--frobnicate"},
+                 "--frobnicate: no option of convgen, expected one of --version,");
   expect_refused({"emit"}, "CONV");
   expect_refused({"emit", kConv, "--frobnicate"}, "--frobnicate");
   expect_refused({"emit", "conv2d", "pads=same"}, "quote each convolution");
@@ -52,6 +52,39 @@ TEST_F(ToolTest, RefusesBadCommandLines) {
   tune_refused("--threads=0", "--threads");
   tune_refused("--mcpu=nonsense", "nonsense");
   tune_refused("conv9d", "conv9d");
+}
+
+// Wherever a word is one of few, the nearest is suggested, at the end of the message.
+TEST_F(ToolTest, SuggestsTheNearestWord) {
+  const auto suggests = [&](const Words& words, const std::string& near,
+                            const Environment& environment = {}) {
+    expect_refused(words, "; did you mean '" + near + "'?\n", environment);
+  };
+  suggests({"verfy", kConv}, "verify");
+  suggests({"--verson"}, "--version");
+  suggests({"--hlep", "emit", kConv}, "--help");
+  suggests({"emit", kConv, "--emti=asm"}, "--emit");
+  suggests({"emit", kConv, "--mpcu", "haswell"}, "--mcpu");
+  suggests({"verify", "--rand", "3"}, "--random");
+  suggests({"emit", "--scedule=unroll=tile"}, "--schedule");
+  suggests({"emit", kConv, "--emit=conv,assm"}, "asm");
+  suggests({"emit", kConv, "--mcpu=haswel"}, "haswell");
+  suggests({"emit", kConv, "--mattr=+avx521f"}, "+avx512f");
+  suggests({"emit", kConv, "--schedule=lane=8"}, "lanes");
+  suggests({"emit", kConv, "--schedule=unroll=tlie"}, "tile");
+  suggests({"verify", kConv, "--engine=genric"}, "generic");
+  suggests({"verify", kConv, "--data=real"}, "reals");
+  suggests({"bench", kConv, "--engines=jit,interprter"}, "interpreter");
+  suggests({"cache", "stat"}, "stats");
+  suggests({"emit", "conv2 src=f32:nhwc:1x8x8x4"}, "conv2d");
+  suggests({"emit", kConv + " stride=2x2"}, "strides");
+  suggests({"emit", "conv2d src=f32:nhwc:1x8x8x4 pads=smae"}, "same");
+  suggests({"emit", kConv + " post=leaky_rleu:0.1"}, "leaky_relu");
+  suggests({"emit", kConv + " accuracy=stict"}, "strict");
+  suggests({"emit", "conv2d src=f23:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x8"}, "f32");
+  suggests({"emit", "conv2d src=f32:NHWC:1x8x8x4 weights=f32:hwio:3x3x4x8"}, "nhwc");
+  suggests({"emit", kConv}, "haswell", {{"CONVGEN_MCPU", "haswel"}});
+  suggests({"verify", kConv}, "perf-map", {{"CONVGEN_JIT_PROFILE", "perfmap"}});
 }
 
 TEST_F(ToolTest, RefusesBadEnvironment) {

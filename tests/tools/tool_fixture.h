@@ -29,9 +29,11 @@ namespace convgen::tool {
 
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
+using Environment = std::map<std::string, std::string>;
 
 inline const std::string kConv = "conv2d src=f32:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x8 pads=same";
-inline const std::string kCanonical = "conv2d src=f32:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x8 pads=1x1";
+inline const std::string kCanonical =
+    "conv2d src=f32:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x8 pads=1x1";
 inline const std::string kOther = "conv1d name=other src=f32:nwc:1x40x8 weights=f32:wio:3x8x8";
 
 struct Ran {
@@ -73,10 +75,19 @@ class ToolTest : public testing::Test {
 
   // Runs the tool in work_ with the environment of this process but for `environment`, and without
   // a cache directory unless that names one.
-  Ran run(const Words& words, const std::map<std::string, std::string>& environment = {},
+  Ran run(const Words& words, const Environment& environment = {},
           const std::function<void(pid_t)>& while_running = {}) {
-    Words all = {CONVGEN_TOOL_PATH};
-    all.insert(all.end(), words.begin(), words.end());
+    return run_program(with_tool(words), environment, while_running);
+  }
+
+  // A line for bash, which finds convgen on its path.
+  Ran run_in_bash(const std::string& line, const Environment& environment = {}) {
+    return run_program({"/bin/bash", "-c", path_line() + line}, environment);
+  }
+
+  // words[0] is the program.
+  Ran run_program(const Words& all, const Environment& environment = {},
+                  const std::function<void(pid_t)>& while_running = {}) {
     const Words variables = make_environment(environment);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -86,10 +97,10 @@ class ToolTest : public testing::Test {
     posix_spawn_file_actions_addopen(&actions, 2, (root_ / "err").c_str(), kWrite, 0600);
     posix_spawn_file_actions_addchdir_np(&actions, work_.c_str());
     pid_t child = 0;
-    const int failure = ::posix_spawn(&child, CONVGEN_TOOL_PATH, &actions, nullptr,
+    const int failure = ::posix_spawn(&child, all[0].c_str(), &actions, nullptr,
                                       pointers(all).data(), pointers(variables).data());
     posix_spawn_file_actions_destroy(&actions);
-    EXPECT_EQ(failure, 0) << CONVGEN_TOOL_PATH;
+    EXPECT_EQ(failure, 0) << all[0];
     if (failure == 0 && while_running) while_running(child);
     int status = 0;
     if (failure == 0) ::waitpid(child, &status, 0);
@@ -106,7 +117,7 @@ class ToolTest : public testing::Test {
 
   // The request is refused with `message`, nothing is printed and no file appears or changes.
   void expect_refused(const Words& words, const std::string& message,
-                      const std::map<std::string, std::string>& environment = {}) {
+                      const Environment& environment = {}) {
     const std::set<std::string> before = files();
     const Ran ran = run(words, environment);
     SCOPED_TRACE(testing::PrintToString(words));
@@ -133,13 +144,24 @@ class ToolTest : public testing::Test {
     return name;
   }
 
-  fs::path root_, work_;
+  static Words with_tool(const Words& words) {
+    Words all = {CONVGEN_TOOL_PATH};
+    all.insert(all.end(), words.begin(), words.end());
+    return all;
+  }
 
- private:
-  static Words make_environment(const std::map<std::string, std::string>& changes) {
+  static std::string path_line() {
+    return "PATH='" + fs::path(CONVGEN_TOOL_PATH).parent_path().string() + "':$PATH\n";
+  }
+
+  static Words make_environment(const Environment& changes) {
     Words variables;
     for (char** variable = ::environ; *variable != nullptr; ++variable) {
-      if (!std::string_view(*variable).starts_with("CONVGEN_")) variables.emplace_back(*variable);
+      const std::string_view text = *variable;
+      const bool decides = text.starts_with("CONVGEN_") || text.starts_with("NO_COLOR=") ||
+                           text.starts_with("CLICOLOR");
+      if (!decides && !changes.contains(std::string(text.substr(0, text.find('=')))))
+        variables.emplace_back(text);
     }
     if (!changes.contains("CONVGEN_CACHE_DIR")) variables.push_back("CONVGEN_CACHE_DIR=");
     for (const auto& [name, value] : changes) variables.push_back(name + "=" + value);
@@ -152,6 +174,8 @@ class ToolTest : public testing::Test {
     pointers.push_back(nullptr);
     return pointers;
   }
+
+  fs::path root_, work_;
 };
 
 // "PASS ERROR BOUND CONV": two numbers, then the canonical text.
