@@ -15,10 +15,9 @@ void add_completion(CLI::App& app, Outcome& outcome) {
   command->add_option("SHELL", *shell, "whose script")
       ->required()
       ->check(one_of({"bash", "zsh", "fish"}));
-  set_examples(*command, {"convgen completion bash > convgen.bash",
-                          "source <(convgen completion bash)",
-                          "convgen completion zsh > _convgen",
-                          "convgen completion fish > convgen.fish"});
+  set_examples(*command,
+               {"convgen completion bash > convgen.bash", "source <(convgen completion bash)",
+                "convgen completion zsh > _convgen", "convgen completion fish > convgen.fish"});
   command->callback([&app, &outcome, shell] {
     const ToolModel tool = model_of_tool(app);
     print(*shell == "bash"  ? print_bash_completion(tool)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// convgen help: what `convgen --help` and `convgen COMMAND --help` print. Added last, since it knows
-// the commands that are there by then.
+// convgen help: what `convgen --help` and `convgen COMMAND --help` print. Added last, since it
+// knows the commands that are there by then.
 #include <memory>
 
 #include "tools/command.h"

@@ -13,8 +13,13 @@
 namespace convgen::tool {
 namespace {
 
-// The value that --mcpu takes; LLVM knows which.
-constexpr const char* kCpuValue = "CPU";
+// The value that --mcpu takes, one or several; LLVM knows which.
+bool names_cpus(const OptionModel& option) {
+  return option.value == "CPU" || option.value == "CPUS";
+}
+
+// Of a command that says nothing about its group; CLI11 calls that group "Subcommands".
+constexpr const char* kOtherGroup = "other commands";
 
 // CLI11 prints a vector as "[jit,generic]".
 std::string without_brackets(const std::string& text) {
@@ -75,7 +80,13 @@ void set_examples(CLI::App& command, const std::vector<std::string>& lines) {
 }
 
 CommandModel model_of(const CLI::App& command) {
-  CommandModel model{command.get_name(), command.get_description(), command.get_group(), {}, {}, {}};
+  const bool grouped = command.get_group() != "Subcommands";
+  CommandModel model{command.get_name(),
+                     command.get_description(),
+                     grouped ? command.get_group() : kOtherGroup,
+                     {},
+                     {},
+                     {}};
   for (const CLI::Option* option : command.get_options()) {
     if (option->get_group().empty()) continue;  // hidden
     auto& where = option->get_positional() ? model.arguments : model.options;
@@ -96,12 +107,12 @@ ToolModel model_of_tool(const CLI::App& app) {
 }
 
 std::vector<std::string> completions_of(const OptionModel& option) {
-  return option.value == kCpuValue ? codegen::known_cpus() : option.words;
+  return names_cpus(option) ? codegen::known_cpus() : option.words;
 }
 
 ValueKind value_kind(const OptionModel& option) {
   if (option.value.empty()) return ValueKind::kNone;
-  if (!option.words.empty() || option.value == kCpuValue) return ValueKind::kWords;
+  if (!option.words.empty() || names_cpus(option)) return ValueKind::kWords;
   if (option.value == "CONV") return ValueKind::kConv;
   if (option.value == "DIR") return ValueKind::kDirectory;
   const bool is_file = option.value == "FILE" || option.value.find('.') != std::string::npos;

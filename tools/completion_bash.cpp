@@ -70,14 +70,19 @@ complete -F _convgen convgen
 
 std::string print_value(const OptionModel& option) {
   switch (value_kind(option)) {
-    case ValueKind::kNone: return "";
+    case ValueKind::kNone:
+      return "";
     case ValueKind::kWords:
       return fmt::format("{} {}", option.is_list ? "list" : "words",
                          fmt::join(completions_of(option), " "));
-    case ValueKind::kFile: return fmt::format("files {}", file_suffix(option));
-    case ValueKind::kDirectory: return "directories ";
-    case ValueKind::kConv: return "conv ";
-    case ValueKind::kOther: return "none ";
+    case ValueKind::kFile:
+      return fmt::format("files {}", file_suffix(option));
+    case ValueKind::kDirectory:
+      return "directories ";
+    case ValueKind::kConv:
+      return "conv ";
+    case ValueKind::kOther:
+      return "none ";
   }
   return "";
 }
@@ -94,7 +99,8 @@ std::string print_values(const CommandModel& command, const std::string& name) {
   for (const OptionModel& option : command.options) {
     const std::string values = print_value(option);
     for (const std::string& option_name : option.names)
-      if (!values.empty()) text += fmt::format("    '{}:{}') echo '{}' ;;\n", name, option_name, values);
+      if (!values.empty())
+        text += fmt::format("    '{}:{}') echo '{}' ;;\n", name, option_name, values);
   }
   // One line for all arguments: no command takes two kinds.
   if (!command.arguments.empty())

@@ -34,17 +34,22 @@ std::string print_value(const OptionModel& option) {
   const std::string only = is_argument ? " -f" : " -x";
   const std::string words = fmt::format("{}", fmt::join(completions_of(option), " "));
   switch (value_kind(option)) {
-    case ValueKind::kNone: return "";
+    case ValueKind::kNone:
+      return "";
     case ValueKind::kWords:
-      return only + " -a " + quote(option.is_list ? fmt::format("(__fish_append , {})", words) : words);
+      return only + " -a " +
+             quote(option.is_list ? fmt::format("(__fish_append , {})", words) : words);
     case ValueKind::kFile: {
       const std::string suffix = file_suffix(option);
       if (suffix.empty()) return is_argument ? " -F" : " -r -F";
       return fmt::format("{} -a '(__fish_complete_suffix {})'", only, suffix);
     }
-    case ValueKind::kDirectory: return only + " -a '(__fish_complete_directories)'";
-    case ValueKind::kConv: return only + " -a '(__convgen_conv)'";
-    case ValueKind::kOther: return only;
+    case ValueKind::kDirectory:
+      return only + " -a '(__fish_complete_directories)'";
+    case ValueKind::kConv:
+      return only + " -a '(__convgen_conv)'";
+    case ValueKind::kOther:
+      return only;
   }
   return "";
 }

@@ -39,7 +39,8 @@ std::string print_value(const OptionModel& option) {
   const std::string message = escape(option.value);
   const std::string words = fmt::format("{}", fmt::join(completions_of(option), " "));
   switch (value_kind(option)) {
-    case ValueKind::kNone: return "";
+    case ValueKind::kNone:
+      return "";
     case ValueKind::kWords:
       return option.is_list ? fmt::format(":{0}:_values -s , {0} {1}", message, words)
                             : fmt::format(":{}:({})", message, words);
@@ -47,9 +48,12 @@ std::string print_value(const OptionModel& option) {
       const std::string suffix = file_suffix(option);
       return fmt::format(":{}:_files{}", message, suffix.empty() ? "" : " -g \"*" + suffix + "\"");
     }
-    case ValueKind::kDirectory: return fmt::format(":{}:_files -/", message);
-    case ValueKind::kConv: return fmt::format(":{}:_convgen_conv", message);
-    case ValueKind::kOther: return fmt::format(":{}: ", message);
+    case ValueKind::kDirectory:
+      return fmt::format(":{}:_files -/", message);
+    case ValueKind::kConv:
+      return fmt::format(":{}:_convgen_conv", message);
+    case ValueKind::kOther:
+      return fmt::format(":{}: ", message);
   }
   return "";
 }

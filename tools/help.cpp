@@ -16,9 +16,9 @@ constexpr size_t kColumns = 100;
 constexpr size_t kHelpColumn = 30;  // where the right column of a list begins
 
 constexpr const char* kMore =
-    "CONV is a convolution in one argument, so quote it: conv text, or benchdnn text, or @FILE with "
-    "one a line, or - for standard input. docs/conv-ir.md describes the text, docs/tool.md every "
-    "command.\n"
+    "CONV is a convolution in one argument, so quote it: conv text, or benchdnn text, or @FILE "
+    "with one a line, or - for standard input. docs/conv-ir.md describes the text, docs/tool.md "
+    "every command.\n"
     "Exit codes: 0 done, 1 a check failed, 2 the request was wrong.\n"
     "More: `convgen help COMMAND`, `man convgen` or `convgen man`, `convgen completion SHELL`.";
 
@@ -83,7 +83,8 @@ std::string print_options(const std::vector<OptionModel>& options) {
   for (const OptionModel& option : options) {
     const bool is_argument = !option.names.front().starts_with('-');
     const std::string value = is_argument || option.value.empty() ? "" : " " + option.value;
-    text += print_entry(fmt::format("{}{}", fmt::join(option.names, ", "), value), describe(option));
+    text +=
+        print_entry(fmt::format("{}{}", fmt::join(option.names, ", "), value), describe(option));
   }
   return text;
 }
@@ -146,8 +147,8 @@ std::vector<std::vector<CommandModel>> by_group(const std::vector<CommandModel>&
 std::string print_help(const CLI::App& command, const std::string& name, const Style& style) {
   const ToolModel model = model_of_tool(command);
   const bool is_tool = !model.commands.empty();
-  const std::string usage = is_tool ? name + " COMMAND [options] [CONV...]" :
-                                      print_usage(model.self, name);
+  const std::string usage =
+      is_tool ? name + " COMMAND [options] [CONV...]" : print_usage(model.self, name);
   return fmt::format("{}\n\n{} {}\n", model.self.help, style.heading("usage:"), usage) +
          print_groups(model.commands, style) +
          print_section("arguments", print_options(model.self.arguments), style) +

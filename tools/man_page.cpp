@@ -26,8 +26,7 @@ constexpr Entry kConvForms[] = {
 constexpr Entry kEnvironment[] = {
     {"CONVGEN_MCPU", "the CPU to compile for, where --mcpu is not given"},
     {"CONVGEN_NUM_THREADS", "threads, where --threads is not given; else 1"},
-    {"CONVGEN_VERBOSE",
-     "a CSV line per compile, per load from disk and per run on standard error"},
+    {"CONVGEN_VERBOSE", "a CSV line per compile, per load from disk and per run on standard error"},
     {"CONVGEN_CACHE_DIR",
      "where kernels and the tuning file are kept; empty: nowhere; else $XDG_CACHE_HOME/convgen or "
      "~/.cache/convgen"},
@@ -43,8 +42,9 @@ constexpr Entry kEnvironment[] = {
 constexpr Entry kExitCodes[] = {
     {"0", "done"},
     {"1", "a check failed, or Ctrl-C ended tune"},
-    {"2", "the request was wrong: one line on standard error says what was found, what was "
-          "expected and where; no output file is written or changed"},
+    {"2",
+     "the request was wrong: one line on standard error says what was found, what was "
+     "expected and where; no output file is written or changed"},
 };
 
 // Text as roff prints it again: no hyphenation of options, no line that begins with a macro.
@@ -97,9 +97,9 @@ std::string print_examples(const CommandModel& command) {
 }
 
 std::string print_command(const CommandModel& command) {
-  std::string text = fmt::format(".SS {}\n{}.\n.PP\n\\fB{}\\fR\n", escape(command.name),
-                                 escape(command.help),
-                                 escape(print_usage(command, "convgen " + command.name)));
+  std::string text =
+      fmt::format(".SS {}\n{}.\n.PP\n\\fB{}\\fR\n", escape(command.name), escape(command.help),
+                  escape(print_usage(command, "convgen " + command.name)));
   for (const OptionModel& argument : command.arguments) text += print_option(argument);
   for (const OptionModel& option : command.options) text += print_option(option);
   return text + ".PP\n" + print_examples(command);
@@ -127,7 +127,8 @@ std::string print_man_page(const ToolModel& tool, const std::string& version) {
   text += print_section("ENVIRONMENT", kEnvironment);
   text += ".SH EXAMPLES\n" + print_examples(tool.self);
   return text +
-         ".SH SEE ALSO\nThe sources have docs/conv\\-ir.md on the text of convolutions, docs/tool.md "
+         ".SH SEE ALSO\nThe sources have docs/conv\\-ir.md on the text of convolutions, "
+         "docs/tool.md "
          "on this command, docs/schedules.md, docs/tuning.md, docs/cache.md and "
          "docs/profiling.md.\n";
 }

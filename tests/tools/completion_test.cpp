@@ -31,15 +31,15 @@ class CompletionTest : public ToolTest {
 
   // What fish would offer, without the explanations behind tabs.
   std::set<std::string> fish_offers(const std::string& line) {
-    const Ran ran = run_in_bash("fish --no-config -c 'convgen completion fish | source; complete -C \"" +
-                                    line + "\"'",
-                                {{"HOME", work_}});
+    const Ran ran = run_in_bash(
+        "fish --no-config -c 'convgen completion fish | source; complete -C \"" + line + "\"'",
+        {{"HOME", work_}});
     EXPECT_EQ(ran.err, "");
     return set_of(ran.out);
   }
 
-  // What a shell on a terminal runs where a person types each line with TAB and ENTER behind it: the
-  // words of `convgen`, which is a function there that prints them.
+  // What a shell on a terminal runs where a person types each line with TAB and ENTER behind it:
+  // the words of `convgen`, which is a function there that prints them.
   Words typed_in(const Words& shell, const std::string& setup, const Words& lines) {
     PseudoTerminal terminal(
         shell, make_environment({{"TERM", "vt100"}, {"HOME", work_}, {"ZDOTDIR", work_}}), work_);
@@ -102,12 +102,20 @@ TEST_F(CompletionTest, BashOffersFiles) {
   EXPECT_EQ(bash_offers({"convgen", "verify", "@", "la"}), (Offers{"@layers.conv"}));
 }
 
-const Words kTyped = {"convgen verif",         "convgen emit @la",        "convgen emit --func",
-                      "convgen emit a --emit=conv,sch", "convgen emit --mcpu hasw",
-                      "convgen cache cl",      "convgen run --src inp"};
-const Words kCompleted = {"<verify>",          "<emit><@layers.conv>",   "<emit><--function>",
-                          "<emit><a><--emit=conv,schedule>", "<emit><--mcpu><haswell>",
-                          "<cache><clear>",    "<run><--src><input.npy>"};
+const Words kTyped = {"convgen verif",
+                      "convgen emit @la",
+                      "convgen emit --func",
+                      "convgen emit a --emit=conv,sch",
+                      "convgen emit --mcpu hasw",
+                      "convgen cache cl",
+                      "convgen run --src inp"};
+const Words kCompleted = {"<verify>",
+                          "<emit><@layers.conv>",
+                          "<emit><--function>",
+                          "<emit><a><--emit=conv,schedule>",
+                          "<emit><--mcpu><haswell>",
+                          "<cache><clear>",
+                          "<run><--src><input.npy>"};
 
 // The shell itself splits the line and puts the answer into it.
 TEST_F(CompletionTest, BashCompletesLinesThatAreTyped) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What --help says: of every command and option, in lines that fit, with examples that work. The
 // commands are taken from the help itself, so a new one is held to the same.
+#include <regex>
+
+#include "tests/tools/tiny_onnx_model.h"
 #include "tests/tools/tool_fixture.h"
 
 namespace convgen::tool {
@@ -49,9 +52,16 @@ class HelpTest : public ToolTest {
     return examples;
   }
 
-  void write_example_files() {
-    write_text(work_ / "one.conv", kConv + "\n");
-    write_text(work_ / "layers.conv", kConv + "\n" + kOther + "\n");
+  // Files that examples read: .conv and .onnx by any name, one convolution for @one.conv, else two.
+  void write_files_of(const std::string& example) {
+    const std::regex name(R"([@ ]([A-Za-z0-9_]+\.(conv|onnx)))");
+    for (std::sregex_iterator i(example.begin(), example.end(), name), end; i != end; ++i) {
+      const std::string file = (*i)[1], convs = file == "one.conv" ? "" : kOther + "\n";
+      write_text(work_ / file, (*i)[2] == "conv" ? kConv + "\n" + convs : tiny_onnx_model());
+    }
+  }
+
+  void write_arrays() {
     write_array("x.npy", {1, 8, 8, 4});
     write_array("w.npy", {3, 3, 4, 8});
     write_array("b.npy", {8});
@@ -61,15 +71,18 @@ class HelpTest : public ToolTest {
 };
 
 TEST_F(HelpTest, EveryExampleWorks) {
-  write_example_files();
+  write_arrays();
   Words helps = {expect_done({"--help"}).out};
   for (const std::string& command : commands()) helps.push_back(help_of(command));
   for (const std::string& help : helps) {
     const Words examples = examples_of(help);
     EXPECT_FALSE(examples.empty()) << "no example:\n" << help;
     for (const std::string& example : examples) {
-      const Ran ran = run_in_bash(example, {{"CONVGEN_CACHE_DIR", "cache"}});
-      EXPECT_EQ(ran.exit, 0) << example << "\n" << ran.err;
+      write_files_of(example);
+      const Ran ran = run_in_bash("set -o pipefail\n" + example, {{"CONVGEN_CACHE_DIR", "cache"}});
+      // An optional part of convgen may be missing, and says so.
+      const bool optional = ran.err.find("this convgen was built without") != std::string::npos;
+      EXPECT_TRUE(ran.exit == 0 || optional) << example << "\n" << ran.err;
     }
   }
 }
@@ -110,7 +123,7 @@ TEST_F(HelpTest, IsTheSameByCommandAndByOption) {
 TEST_F(HelpTest, GroupsTheCommandsAndSaysWhereMoreIs) {
   const std::string help = expect_done({"--help"}).out;
   EXPECT_EQ(section(help, "measure").size(), 2u) << help;
-  EXPECT_EQ(help.find("Subcommands"), std::string::npos) << "a command without a group";
+  EXPECT_EQ(help.find("\nSubcommands:"), std::string::npos) << "CLI11's word";
   for (const char* where : {"docs/tool.md", "docs/conv-ir.md", "man convgen", "convgen help "})
     EXPECT_NE(help.find(where), std::string::npos) << where;
 }
@@ -122,7 +135,8 @@ TEST_F(HelpTest, NamesWhatOptionsTake) {
       << emit;
   EXPECT_NE(emit.find("default llvm"), std::string::npos) << emit;
   EXPECT_NE(emit.find("usage: convgen emit [options] CONV\n"), std::string::npos) << emit;
-  EXPECT_NE(verify.find("usage: convgen verify [options] [CONV...]\n"), std::string::npos) << verify;
+  EXPECT_NE(verify.find("usage: convgen verify [options] [CONV...]\n"), std::string::npos)
+      << verify;
   EXPECT_NE(verify.find("what computes: jit or generic; default jit"), std::string::npos) << verify;
   EXPECT_NE(verify.find("in 1..1024"), std::string::npos) << verify;
 }

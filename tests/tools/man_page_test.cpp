@@ -84,7 +84,8 @@ TEST_F(ManPageTest, PleasesMan) {
 TEST_F(ManPageTest, PleasesMandoc) {
   // The page has no date on purpose.
   const std::string said = complaints(
-      "mandoc", "mandoc -T lint -W warning convgen.1 | grep -v 'missing date' | tee said; ! test -s said");
+      "mandoc",
+      "mandoc -T lint -W warning convgen.1 | grep -v 'missing date' | tee said; ! test -s said");
   if (said == "not installed") GTEST_SKIP() << "mandoc is not installed";
   EXPECT_EQ(said, "");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program on a terminal of its own, which a person could type on. What it prints comes back as one
-// text, both of its streams, with "\r\n" for each line's end.
+// A program on a terminal of its own, which a person could type on. What it prints comes back as
+// one text, both of its streams, with "\r\n" for each line's end.
 #pragma once
 
 #include <poll.h>

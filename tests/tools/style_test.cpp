@@ -22,9 +22,11 @@ class StyleTest : public ToolTest {
 
 TEST_F(StyleTest, ColoursOnATerminal) {
   EXPECT_TRUE(holds(on_terminal({"verify", kConv}), "\033[32mPASS\033[0m "));
-  EXPECT_TRUE(holds(on_terminal({"verify", kConv, "--schedule=lanes=3"}), "\033[1;31mFAIL\033[0m "));
+  EXPECT_TRUE(
+      holds(on_terminal({"verify", kConv, "--schedule=lanes=3"}), "\033[1;31mFAIL\033[0m "));
   EXPECT_TRUE(holds(on_terminal({"frobnicate"}), "convgen: \033[1;31merror:\033[0m unknown"));
-  EXPECT_TRUE(holds(on_terminal({"cache", "list"}), "convgen: \033[1mnote:\033[0m the cache is off"));
+  EXPECT_TRUE(
+      holds(on_terminal({"cache", "list"}), "convgen: \033[1mnote:\033[0m the cache is off"));
   EXPECT_TRUE(holds(on_terminal({"help", "emit"}), "\033[1moptions:\033[0m"));
 }
 
