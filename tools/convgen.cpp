@@ -38,8 +38,6 @@ void add_commands(CLI::App& app, Outcome& outcome) {
       "--version", fmt::format("convgen {} (llvm {})", CONVGEN_VERSION, codegen::llvm_version()),
       "show the versions of convgen and LLVM");
   app.require_subcommand(1);
-  set_examples(app, {"convgen verify 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
-                     "pads=same'"});
   add_emit(app, outcome);
   add_run(app, outcome);
   add_verify(app, outcome);
@@ -51,6 +49,9 @@ void add_commands(CLI::App& app, Outcome& outcome) {
   add_completion(app, outcome);
   add_man(app, outcome);
   add_help(app, outcome);
+  // Last: a command begins with what the app has.
+  set_examples(app, {"convgen verify 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
+                     "pads=same'"});
 }
 
 int run_tool(int argc, char** argv) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of an ONNX model with one convolution and an open batch, written field by field, so that
-// examples of the tool's help have a model also where ONNX's library is not.
+// The bytes of an ONNX model with one convolution and an open batch, written field by field, so
+// that examples of the tool's help have a model also where ONNX's library is not.
 #pragma once
 
 #include <cstdint>
