@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "codegen/llvm_targets.h"
+#include "ir/nearest_word.h"
 
 namespace convgen::codegen {
 namespace {
@@ -86,27 +87,33 @@ Result<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget(const std::string& trip
       found->createMCSubtargetInfo(triple, cpu, features));
 }
 
+// The keys of one of LLVM's tables.
+template <typename Entries>
+std::vector<std::string_view> keys_of(const Entries& entries) {
+  std::vector<std::string_view> keys;
+  for (const auto& entry : entries) keys.emplace_back(entry.Key);
+  return keys;
+}
+
 Status check_cpu(const llvm::MCSubtargetInfo& info, const std::string& cpu) {
-  std::vector<std::string> known;
-  for (const llvm::SubtargetSubTypeKV& entry : info.getAllProcessorDescriptions()) {
-    if (cpu == entry.Key) return Status();
-    known.emplace_back(entry.Key);
-  }
-  return invalid_argument(
-      fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}", cpu, fmt::join(known, ", ")));
+  const std::vector<std::string_view> known = keys_of(info.getAllProcessorDescriptions());
+  if (std::ranges::find(known, cpu) != known.end()) return Status();
+  return invalid_argument(fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}{}", cpu,
+                                      fmt::join(known, ", "), ir::did_you_mean(known, cpu)));
 }
 
 Status check_attributes(const llvm::MCSubtargetInfo& info, const std::string& attrs) {
+  const std::vector<std::string_view> known = keys_of(info.getAllProcessorFeatures());
   std::stringstream words(attrs);
   for (std::string word; std::getline(words, word, ',');) {
-    const bool spelled = word.size() > 1 && (word[0] == '+' || word[0] == '-');
-    const auto all = info.getAllProcessorFeatures();
-    const bool known = spelled && std::any_of(all.begin(), all.end(), [&](const auto& feature) {
-                         return word.substr(1) == feature.Key;
-                       });
-    if (!known)
-      return invalid_argument(fmt::format(
-          "mattr={}: '{}' must be + or - followed by a feature this LLVM knows", attrs, word));
+    const bool is_signed = word.size() > 1 && (word[0] == '+' || word[0] == '-');
+    const std::string feature = is_signed ? word.substr(1) : word;
+    if (is_signed && std::ranges::find(known, feature) != known.end()) continue;
+    const std::string_view near = ir::nearest_word(known, feature);
+    return invalid_argument(fmt::format(
+        "mattr={}: '{}' must be + or - followed by a feature this LLVM knows{}", attrs, word,
+        near.empty() ? ""
+                     : fmt::format("; did you mean '{}{}'?", word[0] == '-' ? '-' : '+', near)));
   }
   return Status();
 }
@@ -183,6 +190,13 @@ Result<Target> make_target(const std::string& triple, const std::string& cpu,
   target.features = enabled_features(**info);
   derive(target);
   return target;
+}
+
+std::vector<std::string> known_cpus() {
+  const auto info = subtarget(host_triple(), "", "");
+  if (!info.ok()) return {};
+  const std::vector<std::string_view> keys = keys_of((*info)->getAllProcessorDescriptions());
+  return {keys.begin(), keys.end()};
 }
 
 Status check_runs_on(const Target& target, const Target& host) {

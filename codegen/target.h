@@ -51,6 +51,9 @@ CONVGEN_API Result<Target> host_target();
 CONVGEN_API Result<Target> make_target(const std::string& triple, const std::string& cpu,
                                        const std::string& attrs);
 
+// The CPUs that mcpu may name on this machine's triple, in LLVM's order.
+std::vector<std::string> known_cpus();
+
 // Ok where host can run code made for target; else unsupported, naming a missing feature.
 CONVGEN_API Status check_runs_on(const Target& target, const Target& host);
 

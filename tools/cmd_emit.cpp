@@ -17,6 +17,7 @@
 #include "tools/command.h"
 #include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
+#include "tools/option_values.h"
 #include "tools/output_file.h"
 
 namespace convgen::tool {
@@ -53,16 +54,22 @@ constexpr std::array kStages = {
     StageInfo{"header", ".h", true, Source::kMissing},
 };
 
+// Those that can be asked for.
+std::vector<std::string> stage_names() {
+  std::vector<std::string> names;
+  for (const StageInfo& stage : kStages)
+    if (stage.source != Source::kMissing) names.emplace_back(stage.name);
+  return names;
+}
+
 Result<const StageInfo*> find_stage(const std::string& name) {
-  std::vector<std::string_view> names;
   for (const StageInfo& stage : kStages) {
-    names.push_back(stage.name);
     if (stage.name != name) continue;
     if (stage.source != Source::kMissing) return &stage;
     return unsupported(fmt::format("--emit={}: not yet in this version", name));
   }
-  return invalid_argument(
-      fmt::format("--emit={}: expected stages out of {}", name, fmt::join(names, ", ")));
+  return invalid_argument(fmt::format("--emit={}: expected stages out of {}", name,
+                                      expected_one_of(stage_names(), name)));
 }
 
 // The stages asked for, each once, in the order asked for.
@@ -177,27 +184,33 @@ Outcome emit(const EmitOptions& options) {
 void add_emit(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<EmitOptions>();
   CLI::App* command = app.add_subcommand("emit", "dump any stage of the compilation");
+  command->group(kCodeGroup);
   command->add_option("CONV", options->conv, kConvHelp)->required();
-  command
-      ->add_option("--emit", options->stages,
-                   "conv, schedule, llvm, llvm-opt, asm, obj, bc; several with commas")
+  command->add_option("--emit", options->stages, "stages to dump, several with commas")
+      ->check(known_words(stage_names()))
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("STAGES")
       ->capture_default_str();
-  command->add_option("-o", options->output, "file, or for several stages PREFIX.ll, PREFIX.s ...")
+  command
+      ->add_option("-o", options->output,
+                   "file to write, or for several stages the PREFIX of PREFIX.ll, PREFIX.s ...")
       ->type_name("FILE");
-  command->add_option("--mtriple", options->mtriple, "target triple; default the host's");
-  command->add_option("--mcpu", options->mcpu, "cpu name; default CONVGEN_MCPU, else the host");
-  command->add_option("--mattr", options->mattr, "features: +avx2,-fma");
+  command->add_option("--mtriple", options->mtriple, "target triple, else the host's")
+      ->type_name("TRIPLE");
+  add_mcpu(*command, options->mcpu);
+  command->add_option("--mattr", options->mattr, "CPU features to add and leave out: +avx2,-fma")
+      ->type_name("FEATURES");
   command->add_option("--function", options->function, "name of the emitted function")
+      ->type_name("NAME")
       ->capture_default_str();
-  command->add_option("--schedule", options->schedule,
-                      "schedule words that outrank the selected ones: 'unroll=full tile=7x2'");
+  add_schedule(*command, options->schedule);
   add_constant_weights(*command, options->constants);
-  command->footer(
-      "example:\n  convgen emit 'conv2d src=f32:nhwc:1x56x56x64 "
-      "weights=f32:hwio:3x3x64x64 pads=same' --emit=asm --mcpu=haswell");
+  set_examples(*command,
+               {"convgen emit 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
+                "pads=same' --emit=asm --mcpu=haswell",
+                "convgen emit mb1ic3ih224oc64kh7sh2ph3 --emit=schedule,llvm,obj -o kernel",
+                "convgen emit @one.conv --emit=asm --schedule='unroll=full tile=7x2'"});
   command->callback([options, &outcome] { outcome = emit(*options); });
 }
 
