@@ -114,8 +114,8 @@ void tell(const ImportCommandOptions& options, const ImportedModel& model) {
   if (options.weights.empty()) return;
   for (const ImportedConv& imported : model.convs) {
     if (imported.constant_weights) continue;
-    print_note(fmt::format("{}: its weights come at run time, none are written",
-                           imported.conv.name));
+    print_note(
+        fmt::format("{}: its weights come at run time, none are written", imported.conv.name));
   }
 }
 
@@ -138,7 +138,8 @@ Outcome import(const ImportCommandOptions& options) {
 
 void add_import(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ImportCommandOptions>();
-  CLI::App* command = app.add_subcommand("import", "the convolutions of an ONNX model as conv texts");
+  CLI::App* command =
+      app.add_subcommand("import", "the convolutions of an ONNX model as conv texts");
   command->add_option("MODEL", options->model, "an .onnx file, or -")->required();
   command->add_option("--weights", options->weights, "write the weights as .npy files into DIR")
       ->type_name("DIR");
@@ -150,8 +151,7 @@ void add_import(CLI::App& app, Outcome& outcome) {
       ->allow_extra_args(false);
   command->add_flag("--external-data", options->external_data,
                     "read tensors from files beneath the model's directory");
-  command->footer(
-      "example:\n  convgen import resnet18.onnx --dim N=1 | convgen bench @-");
+  command->footer("example:\n  convgen import resnet18.onnx --dim N=1 | convgen bench @-");
   command->callback([options, &outcome] { outcome = import(*options); });
 }
 

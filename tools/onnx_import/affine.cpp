@@ -103,8 +103,7 @@ Status fold_affine(const Graph& graph, const std::vector<const NodeProto*>& node
                    const ExternalData& external, const ir::Conv& conv, Parameters& parameters) {
   if (nodes.empty()) return Status();
   const auto channels = static_cast<size_t>(conv.oc);
-  Affine total{std::vector<double>(channels, 1),
-               {parameters.bias.begin(), parameters.bias.end()}};
+  Affine total{std::vector<double>(channels, 1), {parameters.bias.begin(), parameters.bias.end()}};
   total.shift.resize(channels, 0);
   for (const NodeProto* node : nodes) {
     const Result<Affine> affine = graph.is(*node, "BatchNormalization")

@@ -83,8 +83,7 @@ Status check_kernel_shape(const std::vector<int64_t>& kernel_shape,
 
 Status check_ranks(size_t src, size_t weights) {
   if (src != weights) {
-    return invalid_argument(
-        fmt::format("weights of rank {} on an input of rank {}", weights, src));
+    return invalid_argument(fmt::format("weights of rank {} on an input of rank {}", weights, src));
   }
   if (src < 3) return invalid_argument(fmt::format("an input of rank {}, expected 3 to 5", src));
   if (src <= 5) return Status();

@@ -26,18 +26,17 @@ FileDescriptor open_beneath(int directory, const std::string& location) {
   open_how how = {};
   how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return FileDescriptor(static_cast<int>(
-      ::syscall(SYS_openat2, directory, location.c_str(), &how, sizeof how)));
+  return FileDescriptor(
+      static_cast<int>(::syscall(SYS_openat2, directory, location.c_str(), &how, sizeof how)));
 }
 
-Status check_file(const struct stat& info, const std::string& name, int64_t offset,
-                  int64_t bytes) {
+Status check_file(const struct stat& info, const std::string& name, int64_t offset, int64_t bytes) {
   if (!S_ISREG(info.st_mode)) {
     return invalid_argument(fmt::format("external data {}: is no regular file", name));
   }
   if (info.st_nlink != 1) {
-    return invalid_argument(fmt::format("external data {}: has {} hard links, expected one name",
-                                        name, info.st_nlink));
+    return invalid_argument(
+        fmt::format("external data {}: has {} hard links, expected one name", name, info.st_nlink));
   }
   if (offset < 0 || bytes < 0 || offset > info.st_size || bytes > info.st_size - offset) {
     return invalid_argument(
@@ -55,8 +54,7 @@ Result<std::string> ExternalData::read(const std::string& location, int64_t offs
   if (location.find('\0') != location.npos) {
     return invalid_argument(fmt::format("external data {}: is no path", name));
   }
-  const FileDescriptor directory(
-      ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const FileDescriptor directory(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() < 0) return tool::errno_status("cannot read", directory_);
   const FileDescriptor file = open_beneath(directory.get(), location);
   if (file.get() < 0) {

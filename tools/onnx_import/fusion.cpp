@@ -75,8 +75,8 @@ Chain match_elu(const Graph&, const NodeProto& node) {
 // max(0, min(1, alpha x + beta)); ours is the one of mobile networks.
 Chain match_hard_sigmoid(const Graph&, const NodeProto& node) {
   Attributes attributes(node);
-  const bool ours = attributes.real("alpha", 0.2f) == 1.0f / 6 &&
-                    attributes.real("beta", 0.5f) == 0.5f;
+  const bool ours =
+      attributes.real("alpha", 0.2f) == 1.0f / 6 && attributes.real("beta", 0.5f) == 0.5f;
   if (!ours || !attributes.status().ok()) return std::nullopt;
   return {{op(PostOpKind::kHardSigmoid)}};
 }
@@ -180,8 +180,8 @@ class Walk {
     if (!graph_.is(node, "Add") || !is_plain(node) || !fusion_.residual.empty()) return false;
     const std::string& other = node.input(node.input(0) == fusion_.output ? 1 : 0);
     const ValueType& type = graph_.type(other);
-    const bool fits = type.element == TensorProto::FLOAT && type.is_static() &&
-                      type.extents() == conv_.dst_dims;
+    const bool fits =
+        type.element == TensorProto::FLOAT && type.is_static() && type.extents() == conv_.dst_dims;
     if (!fits || !is_ready(other)) return false;
     fusion_.post.push_back(op(PostOpKind::kAdd));
     fusion_.residual = other;

@@ -101,7 +101,8 @@ class Importer {
       return Status();
     }
     return invalid_argument(fmt::format("its bias {} is {}, expected {} numbers of f32",
-                                        quote_name(node.input(2)), fmt::join(type.extents(), "x"), oc));
+                                        quote_name(node.input(2)), fmt::join(type.extents(), "x"),
+                                        oc));
   }
 
   ConvContext context(int index, const ir::Conv& conv, ImportedConv& found) const {
@@ -211,8 +212,7 @@ Result<ImportedModel> import_model(const std::string& path, const ImportOptions&
   if (!bytes.ok()) return bytes.status();
   std::string directory = std::filesystem::path(path).parent_path().string();
   if (directory.empty()) directory = ".";
-  Result<ImportedModel> imported =
-      import_bytes(*bytes, path == "-" ? "" : directory, options);
+  Result<ImportedModel> imported = import_bytes(*bytes, path == "-" ? "" : directory, options);
   if (!imported.ok()) return located(tool::input_name(path), imported.status());
   return imported;
 }

@@ -23,7 +23,8 @@ struct ImportOptions {
   bool external_data = false;
 };
 
-// One Conv node and what was fused behind it. src, residual and dst are names of the model's values.
+// One Conv node and what was fused behind it. src, residual and dst are names of the model's
+// values.
 struct ImportedConv {
   ir::Conv conv;     // conv.name is unique within the model, and safe as a file name
   std::string node;  // as the model names it

@@ -27,8 +27,8 @@ using tool::FileDescriptor;
 
 constexpr char kInferred = 'I';
 constexpr char kRefused = 'R';
-constexpr rlim_t kSeconds = 20;             // of CPU time; the largest networks take one
-constexpr size_t kMaxAnswer = 256u << 20;   // a child that was taken over answers anything
+constexpr rlim_t kSeconds = 20;            // of CPU time; the largest networks take one
+constexpr size_t kMaxAnswer = 256u << 20;  // a child that was taken over answers anything
 
 // --- In the child ---
 

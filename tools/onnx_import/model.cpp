@@ -126,12 +126,12 @@ Status check_conv(const NodeProto& node, const std::map<std::string, int>& ranks
   if (weights == ranks.end()) return Status();
   const auto src = ranks.find(node.input(0));
   if (src != ranks.end() && src->second != weights->second) {
-    return invalid_argument(fmt::format("weights of rank {} on an input of rank {}",
-                                        weights->second, src->second));
+    return invalid_argument(
+        fmt::format("weights of rank {} on an input of rank {}", weights->second, src->second));
   }
   Attributes attributes(node);
-  for (const auto& [name, lists] : {std::pair("kernel_shape", 1), {"strides", 1},
-                                    {"dilations", 1}, {"pads", 2}}) {
+  for (const auto& [name, lists] :
+       {std::pair("kernel_shape", 1), {"strides", 1}, {"dilations", 1}, {"pads", 2}}) {
     Status status = check_list(attributes, name, lists * (weights->second - 2));
     if (!status.ok()) return status;
   }

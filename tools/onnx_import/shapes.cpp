@@ -83,8 +83,9 @@ Status set_input(GraphProto& graph, const std::string& name, const std::vector<i
   }
   const TensorShapeProto before = type->shape();
   const auto error = [&] {
-    return invalid_argument(fmt::format("shape of {}: {} contradicts the model's {}", quote_name(name),
-                                        fmt::join(dims, "x"), shape_text(before)));
+    return invalid_argument(fmt::format("shape of {}: {} contradicts the model's {}",
+                                        quote_name(name), fmt::join(dims, "x"),
+                                        shape_text(before)));
   };
   if (static_cast<size_t>(before.dim_size()) != dims.size()) return error();
   for (int i = 0; i < before.dim_size(); ++i) {

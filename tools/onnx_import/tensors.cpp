@@ -73,8 +73,8 @@ bool is_external(const TensorProto& tensor) {
 
 Status check_tensor(const TensorProto& tensor) {
   if (tensor.dims_size() > kMaxRank) {
-    return broken(tensor, fmt::format("{} dims, at most {} are accepted", tensor.dims_size(),
-                                      kMaxRank));
+    return broken(tensor,
+                  fmt::format("{} dims, at most {} are accepted", tensor.dims_size(), kMaxRank));
   }
   constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 16;
   int64_t elements = 1;
