@@ -46,7 +46,7 @@ Result<std::vector<int64_t>> static_dims(const Graph& graph, const std::string& 
   return type.extents();
 }
 
-// auto_pad stands in place of pads; zeros beside it are what some exporters write.
+// auto_pad stands in place of pads.
 Result<ir::PadsSpec> read_pads(Attributes& attributes, size_t rank) {
   const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
   const std::vector<int64_t> numbers = attributes.integers("pads");
@@ -61,7 +61,7 @@ Result<ir::PadsSpec> read_pads(Attributes& attributes, size_t rank) {
     for (size_t i = 0; i < rank; ++i) pads.explicit_pads.push_back({numbers[i], numbers[rank + i]});
     return pads;
   }
-  if (std::ranges::any_of(numbers, [](int64_t pad) { return pad != 0; })) {
+  if (!numbers.empty()) {
     return invalid_argument(fmt::format("auto_pad {} and pads exclude each other", auto_pad));
   }
   if (auto_pad == "SAME_UPPER") return ir::PadsSpec{ir::PadsSpec::Kind::kSame, {}};

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <map>
@@ -115,12 +116,24 @@ Status check_list(Attributes& attributes, const std::string& name, int expected)
                                       expected));
 }
 
+// onnx 1.12 divides by them.
+Status check_at_least_one(Attributes& attributes, const std::string& name) {
+  for (const int64_t number : attributes.integers(name)) {
+    if (number < 1) return invalid_argument(fmt::format("{}: {} is less than 1", name, number));
+  }
+  return attributes.status();
+}
+
 // onnx #8036: weights of a higher rank than the input's, and lists that are too short, made shape
 // inference read past their ends.
 Status check_conv(const NodeProto& node, const std::map<std::string, int>& ranks) {
   if (node.input_size() < 2 || node.output_size() < 1) {
     return invalid_argument(fmt::format("{} inputs and {} outputs, expected 2 or 3 and 1",
                                         node.input_size(), node.output_size()));
+  }
+  Attributes attributes(node);
+  for (const char* name : {"strides", "dilations"}) {
+    if (Status status = check_at_least_one(attributes, name); !status.ok()) return status;
   }
   const auto weights = ranks.find(node.input(1));
   if (weights == ranks.end()) return Status();
@@ -129,7 +142,6 @@ Status check_conv(const NodeProto& node, const std::map<std::string, int>& ranks
     return invalid_argument(
         fmt::format("weights of rank {} on an input of rank {}", weights->second, src->second));
   }
-  Attributes attributes(node);
   for (const auto& [name, lists] :
        {std::pair("kernel_shape", 1), {"strides", 1}, {"dilations", 1}, {"pads", 2}}) {
     Status status = check_list(attributes, name, lists * (weights->second - 2));
@@ -147,6 +159,20 @@ Status check_convs(const GraphProto& graph) {
   return Status();
 }
 
+// Some exporters write zeros for pads beside auto_pad, which onnx's inference takes for the truth.
+void drop_idle_pads(GraphProto& graph) {
+  for (NodeProto& node : *graph.mutable_node()) {
+    if (node.op_type() != "Conv" || Attributes(node).text("auto_pad", "NOTSET") == "NOTSET")
+      continue;
+    auto& attributes = *node.mutable_attribute();
+    for (int i = attributes.size() - 1; i >= 0; --i) {
+      const auto& numbers = attributes[i].ints();
+      const bool idle = std::ranges::all_of(numbers, [](int64_t pad) { return pad == 0; });
+      if (attributes[i].name() == "pads" && idle) attributes.DeleteSubrange(i, 1);
+    }
+  }
+}
+
 }  // namespace
 
 Result<ModelProto> parse_model(std::string_view bytes, bool external_data) {
@@ -160,6 +186,7 @@ Result<ModelProto> parse_model(std::string_view bytes, bool external_data) {
   }
   if (Status status = check_tensors(model, external_data); !status.ok()) return status;
   if (Status status = check_convs(model.graph()); !status.ok()) return status;
+  drop_idle_pads(*model.mutable_graph());
   return model;
 }
 

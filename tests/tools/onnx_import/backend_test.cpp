@@ -90,7 +90,8 @@ void run_case(const std::string& name) {
   ASSERT_TRUE(imported.ok()) << imported.status().message();
   ASSERT_EQ(imported->convs.size(), 1u);
   const ImportedConv& only = imported->convs[0];
-  ASSERT_EQ(only.dst, model.graph().output(0).name()) << "the model holds more than the convolution";
+  ASSERT_EQ(only.dst, model.graph().output(0).name())
+      << "the model holds more than the convolution";
 
   const auto conv_node = std::ranges::find(model.graph().node(), "Conv", &onnx::NodeProto::op_type);
   std::map<std::string, Tensor> inputs = read_inputs(model, directory / "test_data_set_0");
@@ -109,8 +110,7 @@ void run_case(const std::string& name) {
   const Tensor expected = read_tensor(directory / "test_data_set_0" / "output_0.pb");
   EXPECT_EQ(expected.dims, only.conv.dst_dims());
   expect_close(dst, expected.data);
-  EXPECT_TRUE(
-      testing::matches_interpreter(only.conv, tensors, dst, false, kernel.summation()));
+  EXPECT_TRUE(testing::matches_interpreter(only.conv, tensors, dst, false, kernel.summation()));
 }
 
 TEST(BackendTest, AllConvCases) {

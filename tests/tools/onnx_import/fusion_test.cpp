@@ -42,8 +42,7 @@ void expect_fused(const Tail& tail, const std::string& post, size_t fused,
   EXPECT_EQ(post_of(model.convs[0]), post);
   EXPECT_EQ(model.convs[0].fused.size(), fused);
   const Engine engine = testing::make_engine();
-  ModelBuilder copy = net;
-  EXPECT_TRUE(testing::matches_nodes(engine, copy.model(), model.convs[0], 3));
+  EXPECT_TRUE(testing::matches_nodes(engine, net.model(), model.convs[0], 3));
 }
 
 // A tail of one node.

@@ -30,7 +30,8 @@ inline std::vector<std::string> texts(const onnx_import::ImportedModel& model) {
 }
 
 // Why the model does not import; empty where it does.
-inline Status import_status(const std::string& bytes, const onnx_import::ImportOptions& options = {}) {
+inline Status import_status(const std::string& bytes,
+                            const onnx_import::ImportOptions& options = {}) {
   return onnx_import::import_bytes(bytes, "", options).status();
 }
 

@@ -73,8 +73,7 @@ std::string ModelBuilder::constant(const std::string& name, const Dims& dims,
   return name;
 }
 
-std::string ModelBuilder::random(const std::string& name, const Dims& dims, float low,
-                                 float high) {
+std::string ModelBuilder::random(const std::string& name, const Dims& dims, float low, float high) {
   int64_t elements = 1;
   for (const int64_t dim : dims) elements *= dim;
   std::vector<float> values(static_cast<size_t>(elements));
@@ -116,10 +115,9 @@ std::string ModelBuilder::conv(const std::string& src, const ConvWords& words) {
 std::string ModelBuilder::batch_norm(const std::string& x) {
   const std::string name = fmt::format("BatchNormalization_{}", counts_["BatchNormalization"]);
   const Dims dims = {channels_[x]};
-  const Values inputs = {x, random(name + ".scale", dims, 0.5f, 1.5f),
-                         random(name + ".bias", dims, -0.5f, 0.5f),
-                         random(name + ".mean", dims, -0.5f, 0.5f),
-                         random(name + ".var", dims, 0.25f, 2)};
+  const Values inputs = {
+      x, random(name + ".scale", dims, 0.5f, 1.5f), random(name + ".bias", dims, -0.5f, 0.5f),
+      random(name + ".mean", dims, -0.5f, 0.5f), random(name + ".var", dims, 0.25f, 2)};
   return node("BatchNormalization", inputs);
 }
 
@@ -177,8 +175,8 @@ std::string inverted_residual(ModelBuilder& net, const std::string& x, int64_t i
 ModelBuilder resnet18(int64_t image) {
   ModelBuilder net;
   std::string x = net.input("input", {1, 3, image, image});
-  x = net.node("Relu", {net.batch_norm(
-                           net.conv(x, {.oc = 64, .kernel = 7, .stride = 2, .pad = 3}))});
+  x = net.node("Relu",
+               {net.batch_norm(net.conv(x, {.oc = 64, .kernel = 7, .stride = 2, .pad = 3}))});
   x = net.node("MaxPool", {x});
   set_ints(net.last(), "kernel_shape", {3, 3});
   set_ints(net.last(), "strides", {2, 2});
@@ -200,8 +198,13 @@ ModelBuilder mobilenet_v2(int64_t image) {
   std::string x = net.input("input", {1, 3, image, image});
   x = net.clip(net.batch_norm(net.conv(x, {.oc = 32, .stride = 2})), 0, 6);
   int64_t ic = 32;
-  for (const Stage& stage : {Stage{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2},
-                             {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}}) {
+  for (const Stage& stage : {Stage{1, 16, 1, 1},
+                             {6, 24, 2, 2},
+                             {6, 32, 3, 2},
+                             {6, 64, 4, 2},
+                             {6, 96, 3, 1},
+                             {6, 160, 3, 2},
+                             {6, 320, 1, 1}}) {
     for (int64_t i = 0; i < stage.repeats; ++i) {
       x = inverted_residual(net, x, ic, stage.t, stage.oc, i == 0 ? stage.stride : 1);
       ic = stage.oc;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models made by tests: nodes one after the other, constants drawn at random but the same each time,
-// and two published networks, block for block.
+// Models made by tests: nodes one after the other, constants drawn at random but the same each
+// time, and two published networks, block for block.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -43,6 +43,7 @@ class ModelBuilder {
   // The node made last, to set attributes of.
   onnx::NodeProto& last() { return *model_.mutable_graph()->mutable_node()->rbegin(); }
   onnx::ModelProto& model() { return model_; }
+  const onnx::ModelProto& model() const { return model_; }
   std::string bytes() const { return model_.SerializeAsString(); }
 
  private:
