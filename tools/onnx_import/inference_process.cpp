@@ -27,7 +27,7 @@ using tool::FileDescriptor;
 
 constexpr char kInferred = 'I';
 constexpr char kRefused = 'R';
-constexpr rlim_t kSeconds = 5;             // of CPU time; thousands of nodes take a tenth
+constexpr rlim_t kSeconds = 5;             // of CPU time; ten thousand nodes take 0.2
 constexpr size_t kMaxAnswer = 256u << 20;  // a child that was taken over answers anything
 
 // --- In the child ---

@@ -24,7 +24,12 @@ class CmdImportTest : public ::testing::Test {
     work_ = pattern;
     ModelBuilder net;
     std::string x = net.input("image", {-1, 3, 8, 8});
-    auto& dims = *net.model().mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    auto& dims = *net.model()
+                      .mutable_graph()
+                      ->mutable_input(0)
+                      ->mutable_type()
+                      ->mutable_tensor_type()
+                      ->mutable_shape();
     dims.mutable_dim(0)->set_dim_param("N");
     x = net.node("Relu", {net.batch_norm(net.conv(x, {.oc = 8}))});
     net.output(net.conv(x, {.oc = 8, .kernel = 1, .pad = 0, .groups = 8}));
@@ -34,7 +39,8 @@ class CmdImportTest : public ::testing::Test {
 
   // A line of shell in the directory of net.onnx, where $C is the command.
   testing::ChildProcess::Ended shell(const std::string& line) const {
-    const std::string script = "set -o pipefail; cd '" + work_.string() + "'; C='" CONVGEN_TOOL_PATH "'; " + line;
+    const std::string script =
+        "set -o pipefail; cd '" + work_.string() + "'; C='" CONVGEN_TOOL_PATH "'; " + line;
     return testing::ChildProcess({"/bin/bash", "-c", script}, {{"CONVGEN_CACHE_DIR", ""}}).wait();
   }
 
@@ -47,8 +53,9 @@ const std::string kSecond =
     "conv2d src=f32:nchw:1x8x8x8 weights=f32:oihw:8x1x1x1 groups=8 name=Conv_1\n";
 
 TEST_F(CmdImportTest, ListsOneALine) {
-  for (const std::string line : {"$C import net.onnx --dim N=1", "$C import net.onnx --shape image=1x3x8x8",
-                                 "$C import - --dim N=1 < net.onnx"}) {
+  for (const std::string line :
+       {"$C import net.onnx --dim N=1", "$C import net.onnx --shape image=1x3x8x8",
+        "$C import - --dim N=1 < net.onnx"}) {
     const auto ended = shell(line);
     EXPECT_EQ(ended.exit, 0) << line;
     EXPECT_EQ(ended.out, kFirst + kSecond) << line;
@@ -62,8 +69,9 @@ TEST_F(CmdImportTest, OtherCommandsTakeTheList) {
   const auto timed = shell("$C import net.onnx --dim N=1 | $C bench @- --json --seconds 0");
   EXPECT_EQ(timed.exit, 0) << timed.out;
   EXPECT_NE(timed.out.find("\"name\":\"Conv_1\""), std::string::npos) << timed.out;
-  const auto tuned =
-      shell("export CONVGEN_CACHE_DIR=$PWD/cache; $C import net.onnx --dim N=1 | $C tune @- --budget 0.01");
+  const auto tuned = shell(
+      "export CONVGEN_CACHE_DIR=$PWD/cache; $C import net.onnx --dim N=1 | $C tune @- --budget "
+      "0.01");
   EXPECT_EQ(tuned.exit, 0) << tuned.out;
 }
 
@@ -87,7 +95,8 @@ TEST_F(CmdImportTest, WeightsFitTheTexts) {
 TEST_F(CmdImportTest, BadRequestsSayWhy) {
   const std::pair<std::string, std::string> cases[] = {
       {"$C import net.onnx",
-       "net.onnx: Conv '/Conv_0': dim 0 of its input 'image' is not known: 'N'; the model leaves open: "
+       "net.onnx: Conv '/Conv_0': dim 0 of its input 'image' is not known: 'N'; the model leaves "
+       "open: "
        "image=Nx3x8x8; give --dim NAME=N or --shape INPUT=DIMS"},
       {"$C import absent.onnx", "cannot read absent.onnx: No such file or directory"},
       {"$C import . ", "cannot read .: it is a directory"},
@@ -99,8 +108,7 @@ TEST_F(CmdImportTest, BadRequestsSayWhy) {
        "--shape image=: expected INPUT=DIMS, as in input=1x3x224x224"},
       {"$C import net.onnx --dim N=1 --weights absent/w",
        "cannot make absent/w: No such file or directory"},
-      {"$C import net.onnx --dim N=1 --weights net.onnx",
-       "cannot make net.onnx: File exists"},
+      {"$C import net.onnx --dim N=1 --weights net.onnx", "cannot make net.onnx: File exists"},
   };
   for (const auto& [line, message] : cases) {
     const auto ended = shell(line);

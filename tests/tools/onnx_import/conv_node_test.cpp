@@ -32,7 +32,8 @@ std::string text_of(const ModelBuilder& net) {
 TEST(ConvNodeTest, AbsentAttributesAreOnnxDefaults) {
   EXPECT_EQ(text_of(bare_conv({2, 3, 8, 9}, {4, 3, 3, 2})),
             "conv2d src=f32:nchw:2x3x8x9 weights=f32:oihw:4x3x3x2");
-  EXPECT_EQ(text_of(bare_conv({2, 3, 8}, {4, 3, 3})), "conv1d src=f32:ncw:2x3x8 weights=f32:oiw:4x3x3");
+  EXPECT_EQ(text_of(bare_conv({2, 3, 8}, {4, 3, 3})),
+            "conv1d src=f32:ncw:2x3x8 weights=f32:oiw:4x3x3");
   EXPECT_EQ(text_of(bare_conv({2, 3, 8, 9, 7}, {4, 3, 3, 2, 1})),
             "conv3d src=f32:ncdhw:2x3x8x9x7 weights=f32:oidhw:4x3x3x2x1");
 }
@@ -91,7 +92,8 @@ TEST(ConvNodeTest, RulesOfTheConvText) {
   EXPECT_EQ(text_of(pads), "Conv '/Conv_0': pads=-1:0x0: pad -1 of height must not be negative");
   ModelBuilder group = bare_conv({1, 4, 8, 8}, {4, 4, 3, 3});
   set_int(group.last(), "group", 3);
-  EXPECT_EQ(text_of(group), "Conv '/Conv_0': groups=3: must divide the 4 output channels of weights");
+  EXPECT_EQ(text_of(group),
+            "Conv '/Conv_0': groups=3: must divide the 4 output channels of weights");
 }
 
 TEST(ConvNodeTest, ContradictoryKernelShape) {
@@ -123,19 +125,21 @@ TEST(ConvNodeTest, OtherTypesAreSkipped) {
   const auto both = import_bytes(net.bytes(), "", {});
   ASSERT_TRUE(both.ok()) << both.status().message();
   EXPECT_EQ(both->convs.size(), 1u);
-  EXPECT_EQ(both->skipped, std::vector<std::string>{
-                               "Conv '/Conv_1': its input 'half' is of type FLOAT16, so far there is FLOAT"});
+  EXPECT_EQ(both->skipped,
+            std::vector<std::string>{
+                "Conv '/Conv_1': its input 'half' is of type FLOAT16, so far there is FLOAT"});
 }
 
 TEST(ConvNodeTest, NothingButWhatIsNotServedIsAnError) {
   ModelBuilder net;
-  net.output(net.node("Conv", {net.input("x", {1, 1, 2, 2, 2, 2}), net.input("w", {1, 1, 1, 1, 1, 1})}));
+  net.output(
+      net.node("Conv", {net.input("x", {1, 1, 2, 2, 2, 2}), net.input("w", {1, 1, 1, 1, 1, 1})}));
   const Status four_axes = testing::import_status(net.bytes());
   EXPECT_EQ(four_axes.code(), StatusCode::kUnsupported);
   EXPECT_EQ(four_axes.message(), "Conv '/Conv_0': 4 spatial axes, so far there are 1, 2 and 3");
   ModelBuilder transposed;
-  transposed.output(
-      transposed.node("ConvTranspose", {transposed.input("x", {1, 1, 4, 4}), transposed.input("w", {1, 1, 3, 3})}));
+  transposed.output(transposed.node(
+      "ConvTranspose", {transposed.input("x", {1, 1, 4, 4}), transposed.input("w", {1, 1, 3, 3})}));
   EXPECT_EQ(testing::import_status(transposed.bytes()).message(),
             "ConvTranspose '/ConvTranspose_0': unsupported, so far there is Conv");
   ModelBuilder none;
@@ -170,8 +174,8 @@ TEST(ConvNodeTest, NamesAreLabelsAndUnique) {
   std::vector<std::string> names;
   for (const ImportedConv& imported : testing::import_or_throw(net).convs)
     names.push_back(imported.conv.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"layer1_layer1.0_conv_1", "etc", "Conv_2_out", "a", "a_2",
-                                             "x", "conv_7"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"layer1_layer1.0_conv_1", "etc", "Conv_2_out", "a",
+                                             "a_2", "x", "conv_7"}));
 }
 
 }  // namespace

@@ -120,7 +120,8 @@ TEST_F(ExternalDataTest, NoWayOut) {
 }
 
 TEST_F(ExternalDataTest, SizesAreThoseOfTheFile) {
-  EXPECT_EQ(why("w.bin", "9"), "external data 'w.bin': 108 bytes at offset 9 asked for, it has 116");
+  EXPECT_EQ(why("w.bin", "9"),
+            "external data 'w.bin': 108 bytes at offset 9 asked for, it has 116");
   EXPECT_EQ(why("w.bin", "9223372036854775807"),
             "external data 'w.bin': 108 bytes at offset 9223372036854775807 asked for, it has 116");
   EXPECT_EQ(why("w.bin", "-1"), "tensor 'Conv_0.weight': external offset '-1' is no number");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What says `import` where its component is not there.
-#include "tools/onnx_import/import.h"
-
 #include <gtest/gtest.h>
+
+#include "tools/onnx_import/import.h"
 
 namespace convgen::onnx_import {
 namespace {

@@ -117,7 +117,8 @@ TEST(MalformedTest, NodesWithoutOperands) {
     auto& node = *net.model().mutable_graph()->mutable_node(0);
     node.mutable_input()->DeleteSubrange(inputs, node.input_size() - inputs);
     EXPECT_EQ(testing::import_status(net.bytes()).message(),
-              "Conv '/Conv_0': " + std::to_string(inputs) + " inputs and 1 outputs, expected 2 or 3 and 1");
+              "Conv '/Conv_0': " + std::to_string(inputs) +
+                  " inputs and 1 outputs, expected 2 or 3 and 1");
   }
 }
 
@@ -125,7 +126,8 @@ TEST(MalformedTest, GraphsThatAreNoOrder) {
   ModelBuilder net = small_net();
   net.model().mutable_graph()->mutable_node()->SwapElements(0, 1);
   EXPECT_EQ(testing::import_status(net.bytes()).message(),
-            "BatchNormalization '/BatchNormalization_0': reads 'Conv_0_out', which nothing before it makes");
+            "BatchNormalization '/BatchNormalization_0': reads 'Conv_0_out', which nothing before "
+            "it makes");
   ModelBuilder twice = small_net();
   twice.model().mutable_graph()->mutable_node(2)->set_output(0, "Conv_0_out");
   const std::string message = testing::import_status(twice.bytes()).message();
@@ -192,7 +194,8 @@ TEST(MalformedTest, FunctionsThatCallThemselves) {
 
 TEST(MalformedTest, NamesOfAnyBytes) {
   ModelBuilder net = small_net();
-  net.model().mutable_graph()->mutable_node(0)->set_name("a\n\x1b[31m\xff" + std::string(5000, 'x'));
+  net.model().mutable_graph()->mutable_node(0)->set_name("a\n\x1b[31m\xff" +
+                                                         std::string(5000, 'x'));
   set_int(*net.model().mutable_graph()->mutable_node(0), "auto_pad", 1);
   const std::string message = testing::import_status(net.bytes()).message();
   EXPECT_LT(message.size(), 300u);

@@ -14,7 +14,12 @@ using testing::set_ints;
 ModelBuilder open_net() {
   ModelBuilder net;
   std::string x = net.input("input", {-1, 3, -1, -1});
-  auto& shape = *net.model().mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+  auto& shape = *net.model()
+                     .mutable_graph()
+                     ->mutable_input(0)
+                     ->mutable_type()
+                     ->mutable_tensor_type()
+                     ->mutable_shape();
   shape.mutable_dim(0)->set_dim_param("N");
   shape.mutable_dim(2)->set_dim_param("H");
   x = net.node("MaxPool", {net.conv(x, {})});
@@ -64,13 +69,19 @@ TEST(ShapesTest, SymbolsAreSetEverywhere) {
       testing::import_or_throw(net, with({}, {{"input", {2, 3, 32, 48}}}));
   EXPECT_EQ(by_shape.convs[1].conv.n, 2);
   onnx::GraphProto& graph = *net.model().mutable_graph();
-  graph.mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(3)->set_dim_value(8);
+  graph.mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(3)
+      ->set_dim_value(8);
   EXPECT_EQ(testing::import_or_throw(net, with({{"N", 3}, {"H", 16}}, {})).convs[1].conv.n, 3);
 }
 
 TEST(ShapesTest, WrongNamesAndContradictions) {
-  EXPECT_EQ(why(open_net(), with({{"M", 1}}, {})),
-            "dim 'M'=1: no value of the model has such a dim, its inputs leave open: input=Nx3xHx?");
+  EXPECT_EQ(
+      why(open_net(), with({{"M", 1}}, {})),
+      "dim 'M'=1: no value of the model has such a dim, its inputs leave open: input=Nx3xHx?");
   EXPECT_EQ(why(open_net(), with({}, {{"image", {1}}})),
             "shape of 'image': the model has no such input, it has 'input'");
   EXPECT_EQ(why(open_net(), with({}, {{"input", {1, 4, 8, 8}}})),
@@ -81,7 +92,12 @@ TEST(ShapesTest, WrongNamesAndContradictions) {
 
 TEST(ShapesTest, OneSymbolTwoNumbers) {
   ModelBuilder net = open_net();
-  auto& shape = *net.model().mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+  auto& shape = *net.model()
+                     .mutable_graph()
+                     ->mutable_input(0)
+                     ->mutable_type()
+                     ->mutable_tensor_type()
+                     ->mutable_shape();
   shape.mutable_dim(3)->set_dim_param("H");
   EXPECT_EQ(why(net, with({}, {{"input", {1, 3, 8, 9}}})),
             "shape of 'input': 1x3x8x9 contradicts the model's Nx3xHxH");
@@ -110,7 +126,8 @@ TEST(ShapesTest, ShapesThatNobodyKnows) {
   net.random("w", {4, 3, 3, 3}, -1, 1);
   net.output(net.node("Conv", {x, "w"}));
   EXPECT_EQ(why(net, {}),
-            "Conv '/Conv_0': the shape of its input 'Mystery_0_out', made by Mystery '/Mystery_0' is not known");
+            "Conv '/Conv_0': the shape of its input 'Mystery_0_out', made by Mystery '/Mystery_0' "
+            "is not known");
 }
 
 // Models before version 4 list initializers as inputs too, or do not.
