@@ -21,7 +21,7 @@ bool is_f32_of(const TensorProto* tensor, const std::vector<int64_t>& dims) {
 // training_mode, and none of the outputs that training has.
 bool is_batch_norm(const Graph& graph, const NodeProto& node, const std::string& value,
                    int64_t channels) {
-  if (!graph.is(node, "BatchNormalization") || node.input_size() != 5) return false;
+  if (!is_op(node, "BatchNormalization") || node.input_size() != 5) return false;
   if (node.input(0) != value) return false;
   for (int i = 1; i < node.output_size(); ++i) {
     if (!node.output(i).empty()) return false;
@@ -83,7 +83,7 @@ Result<Affine> read_operand(const Graph& graph, const NodeProto& node, const Ext
   const Result<std::vector<float>> values = read_floats(*operand, external);
   if (!values.ok()) return values.status();
   Affine affine{std::vector<double>(channels, 1), std::vector<double>(channels, 0)};
-  std::vector<double>& told = graph.is(node, "Mul") ? affine.scale : affine.shift;
+  std::vector<double>& told = is_op(node, "Mul") ? affine.scale : affine.shift;
   for (size_t c = 0; c < channels; ++c) told[c] = (*values)[values->size() == 1 ? 0 : c];
   return affine;
 }
@@ -92,8 +92,8 @@ Result<Affine> read_operand(const Graph& graph, const NodeProto& node, const Ext
 
 bool is_affine(const Graph& graph, const NodeProto& node, const std::string& value,
                const std::vector<int64_t>& dims) {
-  if (graph.is(node, "BatchNormalization")) return is_batch_norm(graph, node, value, dims[1]);
-  if (!graph.is(node, "Mul") && !graph.is(node, "Add")) return false;
+  if (is_op(node, "BatchNormalization")) return is_batch_norm(graph, node, value, dims[1]);
+  if (!is_op(node, "Mul") && !is_op(node, "Add")) return false;
   const bool plain =
       node.input_size() == 2 && node.output_size() == 1 && node.attribute_size() == 0;
   return plain && is_per_channel(other_operand(graph, node, value), dims);
@@ -106,7 +106,7 @@ Status fold_affine(const Graph& graph, const std::vector<const NodeProto*>& node
   Affine total{std::vector<double>(channels, 1), {parameters.bias.begin(), parameters.bias.end()}};
   total.shift.resize(channels, 0);
   for (const NodeProto* node : nodes) {
-    const Result<Affine> affine = graph.is(*node, "BatchNormalization")
+    const Result<Affine> affine = is_op(*node, "BatchNormalization")
                                       ? read_batch_norm(graph, *node, external)
                                       : read_operand(graph, *node, external, channels);
     if (!affine.ok()) return affine.status();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attributes of a node by name and type. What is absent has the default that the ONNX operator
-// says; what is there with another type is an error, kept until it is asked for.
+// What a node is, and its attributes by name and type. What is absent has the default that the ONNX
+// operator says; what is there with another type is an error, kept until it is asked for.
 #pragma once
 
 #include <onnx/onnx_pb.h>
@@ -13,6 +13,9 @@
 #include "ir/status.h"
 
 namespace convgen::onnx_import {
+
+// Whether a node is `op_type` of ONNX's own operators.
+bool is_op(const onnx::NodeProto& node, std::string_view op_type);
 
 class Attributes {
  public:

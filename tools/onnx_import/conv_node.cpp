@@ -21,6 +21,13 @@ std::string element_name(int element) {
              : fmt::format("number {}", element);
 }
 
+// Mostly a dim hangs on what the model's inputs leave open.
+std::string open_hint(const Graph& graph) {
+  const std::string open = open_inputs(graph.proto());
+  if (open.empty()) return "";
+  return fmt::format("; the model leaves open: {}; give --dim NAME=N or --shape INPUT=DIMS", open);
+}
+
 // The input's or the weights' extents. Inference tells the type of a value before its shape, so
 // what is of a foreign type is said first.
 Result<std::vector<int64_t>> static_dims(const Graph& graph, const std::string& value,
@@ -33,15 +40,15 @@ Result<std::vector<int64_t>> static_dims(const Graph& graph, const std::string& 
   if (!type.has_shape) {
     const int maker = graph.maker(value);
     const std::string from = maker < 0 ? "" : ", made by " + node_label(graph.node(maker));
-    return invalid_argument(
-        fmt::format("the shape of its {} {}{} is not known", what, quote_name(value), from));
+    return invalid_argument(fmt::format("the shape of its {} {}{} is not known{}", what,
+                                        quote_name(value), from, open_hint(graph)));
   }
   for (size_t i = 0; i < type.dims.size(); ++i) {
     const Dim& dim = type.dims[i];
     if (dim.value >= 0) continue;
-    return invalid_argument(fmt::format("dim {} of its {} {} is not known{}", i, what,
-                                        quote_name(value),
-                                        dim.symbol.empty() ? "" : ": " + quote_name(dim.symbol)));
+    const std::string symbol = dim.symbol.empty() ? "" : ": " + quote_name(dim.symbol);
+    return invalid_argument(fmt::format("dim {} of its {} {} is not known{}{}", i, what,
+                                        quote_name(value), symbol, open_hint(graph)));
   }
   return type.extents();
 }

@@ -106,7 +106,7 @@ constexpr UnaryMatcher kUnary[] = {
 
 Chain match_unary(const Graph& graph, const NodeProto& node) {
   for (const UnaryMatcher& matcher : kUnary) {
-    if (graph.is(node, matcher.op_type)) return matcher.match(graph, node);
+    if (is_op(node, matcher.op_type)) return matcher.match(graph, node);
   }
   return std::nullopt;
 }
@@ -142,7 +142,7 @@ class Walk {
     if (graph_.uses(x) != 2 || graph_.readers(x).size() != 2) return false;
     const NodeProto& gate = graph_.node(graph_.readers(x)[0]);
     const NodeProto& product = graph_.node(graph_.readers(x)[1]);
-    if (!graph_.is(product, "Mul") || !is_plain(product) || gate.output_size() != 1) return false;
+    if (!is_op(product, "Mul") || !is_plain(product) || gate.output_size() != 1) return false;
     if (graph_.only_reader(gate.output(0)) != graph_.readers(x)[1]) return false;
     if (product.input(0) != gate.output(0) && product.input(1) != gate.output(0)) return false;
     const Chain chain = match_unary(graph_, gate);
@@ -161,7 +161,7 @@ class Walk {
     if (!conv_.foldable || !fusion_.post.empty()) return false;
     if (!is_affine(graph_, node, fusion_.output, conv_.dst_dims)) return false;
     fusion_.affine.push_back(&node);
-    fusion_.has_bias |= !graph_.is(node, "Mul");
+    fusion_.has_bias |= !is_op(node, "Mul");
     advance(node);
     return true;
   }
@@ -177,7 +177,7 @@ class Walk {
 
   // One residual a convolution, of dst's own shape, there before the convolution begins.
   bool fuse_add(const NodeProto& node) {
-    if (!graph_.is(node, "Add") || !is_plain(node) || !fusion_.residual.empty()) return false;
+    if (!is_op(node, "Add") || !is_plain(node) || !fusion_.residual.empty()) return false;
     const std::string& other = node.input(node.input(0) == fusion_.output ? 1 : 0);
     const ValueType& type = graph_.type(other);
     const bool fits =

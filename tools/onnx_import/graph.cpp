@@ -19,10 +19,6 @@ Result<Graph> Graph::create(const onnx::ModelProto& model, ValueTypes types) {
   return graph;
 }
 
-bool Graph::is(const NodeProto& node, const std::string& op_type) const {
-  return node.op_type() == op_type && (node.domain().empty() || node.domain() == "ai.onnx");
-}
-
 int Graph::maker(const std::string& value) const {
   const Value* found = find(value);
   return found == nullptr ? -1 : found->maker;
@@ -90,8 +86,8 @@ Status Graph::read_node(int index) {
   }
   if (node.output_size() != 1 || node.output(0).empty()) return Status();
   Value& output = values_[node.output(0)];
-  if (is(node, "Constant")) output.constant = Attributes(node).tensor("value");
-  if (is(node, "Identity") && node.input_size() == 1) output.constant = constant(node.input(0));
+  if (is_op(node, "Constant")) output.constant = Attributes(node).tensor("value");
+  if (is_op(node, "Identity") && node.input_size() == 1) output.constant = constant(node.input(0));
   return Status();
 }
 

@@ -22,8 +22,7 @@ class Graph {
 
   int nodes() const { return proto_->node_size(); }
   const onnx::NodeProto& node(int index) const { return proto_->node(index); }
-  // Whether the node is `op_type` of ONNX's own operators.
-  bool is(const onnx::NodeProto& node, const std::string& op_type) const;
+  const onnx::GraphProto& proto() const { return *proto_; }
 
   // The node that makes a value; -1 for inputs, initializers and what is not there.
   int maker(const std::string& value) const;

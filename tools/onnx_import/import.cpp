@@ -10,6 +10,7 @@
 #include <set>
 
 #include "tools/onnx_import/affine.h"
+#include "tools/onnx_import/attributes.h"
 #include "tools/onnx_import/conv_node.h"
 #include "tools/onnx_import/fusion.h"
 #include "tools/onnx_import/graph.h"
@@ -46,7 +47,7 @@ class Importer {
   Result<ImportedModel> run() {
     for (int i = 0; i < graph_.nodes(); ++i) {
       const NodeProto& node = graph_.node(i);
-      if (!graph_.is(node, "Conv")) {
+      if (!is_op(node, "Conv")) {
         look_inside(node);
         continue;
       }
@@ -54,7 +55,7 @@ class Importer {
       if (status.code() == StatusCode::kUnsupported) {
         imported_.skipped.push_back(located(node_label(node), status).message());
       } else if (!status.ok()) {
-        return explain(located(node_label(node), status));
+        return located(node_label(node), status);
       }
     }
     return finish();
@@ -135,7 +136,7 @@ class Importer {
   // Convolutions of other kinds, or in other places, are not listed, which must not go unsaid.
   void look_inside(const NodeProto& node) {
     for (const char* kin : {"ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv"}) {
-      if (!graph_.is(node, kin)) continue;
+      if (!is_op(node, kin)) continue;
       imported_.skipped.push_back(node_label(node) + ": unsupported, so far there is Conv");
     }
     bool has_conv = false;
@@ -161,16 +162,6 @@ class Importer {
       }
     }
     return false;
-  }
-
-  // What is not known mostly hangs on what the model's inputs leave open.
-  Status explain(const Status& status) const {
-    const std::string open = open_inputs(model_.graph());
-    if (open.empty() || status.message().find("is not known") == std::string::npos) return status;
-    return Status(status.code(),
-                  fmt::format("{}; the model leaves open: {}; give --dim NAME=N or --shape "
-                              "INPUT=DIMS",
-                              status.message(), open));
   }
 
   Result<ImportedModel> finish() {

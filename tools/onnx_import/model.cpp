@@ -153,7 +153,7 @@ Status check_conv(const NodeProto& node, const std::map<std::string, int>& ranks
 Status check_convs(const GraphProto& graph) {
   const std::map<std::string, int> ranks = declared_ranks(graph);
   for (const NodeProto& node : graph.node()) {
-    if (node.op_type() != "Conv") continue;
+    if (!is_op(node, "Conv")) continue;
     if (Status s = check_conv(node, ranks); !s.ok()) return located(node_label(node), s);
   }
   return Status();
@@ -162,8 +162,7 @@ Status check_convs(const GraphProto& graph) {
 // Some exporters write zeros for pads beside auto_pad, which onnx's inference takes for the truth.
 void drop_idle_pads(GraphProto& graph) {
   for (NodeProto& node : *graph.mutable_node()) {
-    if (node.op_type() != "Conv" || Attributes(node).text("auto_pad", "NOTSET") == "NOTSET")
-      continue;
+    if (!is_op(node, "Conv") || Attributes(node).text("auto_pad", "NOTSET") == "NOTSET") continue;
     auto& attributes = *node.mutable_attribute();
     for (int i = attributes.size() - 1; i >= 0; --i) {
       const auto& numbers = attributes[i].ints();

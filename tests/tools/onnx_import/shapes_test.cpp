@@ -133,11 +133,21 @@ TEST(ShapesTest, ShapesThatNobodyKnows) {
 // Models before version 4 list initializers as inputs too, or do not.
 TEST(ShapesTest, OldModels) {
   ModelBuilder net;
-  net.output(net.conv(net.input("x", {1, 3, 8, 8}), {}));
+  net.output(net.conv(net.conv(net.input("x", {1, 3, 8, 8}), {}), {}));
   net.model().set_ir_version(3);
-  EXPECT_TRUE(testing::import_or_throw(net).convs[0].constant_weights);
+  EXPECT_TRUE(testing::import_or_throw(net).convs[1].constant_weights);
   net.input("Conv_0.weight", {4, 3, 3, 3});
   EXPECT_TRUE(testing::import_or_throw(net).convs[0].constant_weights);
+}
+
+// Operator sets that are newer than the library.
+TEST(ShapesTest, NewModels) {
+  ModelBuilder net;
+  const std::string x = net.clip(net.conv(net.input("x", {1, 3, 8, 8}), {}), 0, 6);
+  net.output(net.conv(net.node("Softplus", {x}), {}));
+  net.model().mutable_opset_import(0)->set_version(25);
+  net.model().set_ir_version(13);
+  EXPECT_EQ(testing::import_or_throw(net).convs.size(), 2u);
 }
 
 }  // namespace
