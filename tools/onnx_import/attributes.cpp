@@ -14,8 +14,6 @@ bool is_op(const onnx::NodeProto& node, std::string_view op_type) {
   return node.op_type() == op_type && (node.domain().empty() || node.domain() == "ai.onnx");
 }
 
-bool Attributes::has(std::string_view name) const { return find(name) != nullptr; }
-
 int64_t Attributes::integer(std::string_view name, int64_t absent) {
   const AttributeProto* found = typed(name, AttributeProto::INT);
   return found != nullptr ? found->i() : absent;

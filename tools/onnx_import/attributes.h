@@ -22,7 +22,6 @@ class Attributes {
   // node must outlive it.
   explicit Attributes(const onnx::NodeProto& node) : node_(node) {}
 
-  bool has(std::string_view name) const;
   int64_t integer(std::string_view name, int64_t absent);
   float real(std::string_view name, float absent);
   std::string text(std::string_view name, const std::string& absent);

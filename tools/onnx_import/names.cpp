@@ -28,8 +28,9 @@ std::string clean(std::string_view wanted) {
 std::string Names::unique(std::string_view wanted) {
   const std::string base = clean(wanted);
   std::string name = base;
-  for (int number = 2; !given_.insert(name).second; ++number) {
-    name = fmt::format("{}_{}", base, number);
+  while (!given_.insert(name).second) {
+    int& number = last_number_.try_emplace(base, 1).first->second;
+    name = fmt::format("{}_{}", base, ++number);
   }
   return name;
 }

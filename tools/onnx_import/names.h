@@ -2,6 +2,7 @@
 // Labels for convolutions: what a model calls a node, fit for name=, file names and shells.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@ class Names {
 
  private:
   std::set<std::string> given_;
+  std::map<std::string, int> last_number_;  // so that a thousand equal names cost no million tries
 };
 
 }  // namespace convgen::onnx_import

@@ -167,7 +167,8 @@ TEST(ConvNodeTest, NamesAreLabelsAndUnique) {
   ModelBuilder net;
   const std::string x = net.input("x", {1, 1, 8, 8});
   net.random("w", {1, 1, 3, 3}, -1, 1);
-  for (const std::string name : {"/layer1/layer1.0/conv 1", "../../etc", "", "a", "a", "-x", "7"}) {
+  for (const std::string name :
+       {"/layer1/layer1.0/conv 1", "../../etc", "", "a", "a", "a_2", "a", "-x", "7"}) {
     net.output(net.node("Conv", {x, "w"}));
     net.last().set_name(name);
   }
@@ -175,7 +176,7 @@ TEST(ConvNodeTest, NamesAreLabelsAndUnique) {
   for (const ImportedConv& imported : testing::import_or_throw(net).convs)
     names.push_back(imported.conv.name);
   EXPECT_EQ(names, (std::vector<std::string>{"layer1_layer1.0_conv_1", "etc", "Conv_2_out", "a",
-                                             "a_2", "x", "conv_7"}));
+                                             "a_2", "a_2_2", "a_3", "x", "conv_7"}));
 }
 
 }  // namespace
