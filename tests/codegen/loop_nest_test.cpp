@@ -198,7 +198,9 @@ TEST(EmitFor, CarriesOnlyWhatTheBodyChanges) {
   Emission swapped;
   KernelBuilder& s = swapped.b();
   const Values last = emit_for(s, {s.index(0), s.index(3), 1}, "i", {swapped.arg(0), s.index(5)},
-                               [&](llvm::Value*, Values at) { return Values(2, at[0]); });
+                               [&](llvm::Value*, Values at) {
+                                 return Values(2, at[0]);
+                               });
   ASSERT_EQ(swapped.finish(last[1]), "");
   EXPECT_EQ(swapped.run(42, 0), 42);
 }
