@@ -45,6 +45,7 @@ void add_commands(CLI::App& app, Outcome& outcome) {
   add_tune(app, outcome);
   add_explain(app, outcome);
   add_cache(app, outcome);
+  add_import(app, outcome);
   add_info(app, outcome);
   add_completion(app, outcome);
   add_man(app, outcome);
