@@ -77,24 +77,29 @@ const ParallelFor* null_if_none(const ParallelFor& threads) {
   return threads.run == nullptr ? nullptr : &threads;
 }
 
-Status run(const Kernel& kernel, const convgen_run_args& given) {
-  convgen_run_args said = CONVGEN_RUN_ARGS_INIT;
-  if (Status status = read_struct(&given, "args", said); !status.ok()) return status;
-  if (reinterpret_cast<uintptr_t>(said.scratch) % kScratchAlignment != 0)
+Status run_whole(const Kernel& kernel, const convgen_run_args& args) {
+  if (reinterpret_cast<uintptr_t>(args.scratch) % kScratchAlignment != 0)
     return invalid_argument(
-        fmt::format("scratch: {} found, must be aligned to 64 bytes", said.scratch));
+        fmt::format("scratch: {} found, must be aligned to 64 bytes", args.scratch));
   ParallelFor threads;
-  if (Status status = choose_threads(said.parallel_for, said.pool, threads); !status.ok())
+  if (Status status = choose_threads(args.parallel_for, args.pool, threads); !status.ok())
     return status;
-  return kernel.run({.src = said.src,
-                     .weights = said.weights,
-                     .packed = said.packed == nullptr ? nullptr : &said.packed->packed,
-                     .bias = said.bias,
-                     .add = said.add,
-                     .scale = said.scale,
-                     .dst = said.dst,
-                     .scratch = said.scratch},
+  return kernel.run({.src = args.src,
+                     .weights = args.weights,
+                     .packed = args.packed == nullptr ? nullptr : &args.packed->packed,
+                     .bias = args.bias,
+                     .add = args.add,
+                     .scale = args.scale,
+                     .dst = args.dst,
+                     .scratch = args.scratch},
                     null_if_none(threads));
+}
+
+Status run(const Kernel& kernel, const convgen_run_args& given) {
+  if (given.size == sizeof(given)) return run_whole(kernel, given);  // nanoseconds count
+  convgen_run_args args = CONVGEN_RUN_ARGS_INIT;
+  if (Status status = read_struct(&given, "args", args); !status.ok()) return status;
+  return run_whole(kernel, args);
 }
 
 Result<VerifyReport> verify(const Kernel& kernel, const convgen_verify_options* options) {
