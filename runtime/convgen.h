@@ -13,7 +13,7 @@
 //
 // Errors    A function that may fail returns a convgen_status; convgen_last_error() has the words.
 //           No C++ exception leaves a function: memory that runs out is
-//           CONVGEN_RESOURCE_EXHAUSTED.
+//           CONVGEN_RESOURCE_EXHAUSTED (but inside LLVM, which then ends the process).
 // Pointers  must be given unless "or NULL" is said; CONVGEN_INVALID_ARGUMENT names the missing one.
 // Results   A handle asked for is NULL where the function fails. A struct to be filled keeps what
 //           it held.
