@@ -4,10 +4,13 @@
 //   convgen_engine* engine = NULL;
 //   convgen_kernel* kernel = NULL;
 //   convgen_engine_create(CONVGEN_ABI_VERSION, NULL, &engine);
-//   convgen_engine_compile_text(engine, "conv2d src=f32:nhwc:1x56x56x64 weights=...", NULL,
-//   &kernel); convgen_run_args args = CONVGEN_RUN_ARGS_INIT; args.src = src, args.weights =
-//   weights, args.dst = dst; if (convgen_kernel_run(kernel, &args) != CONVGEN_OK)
-//   puts(convgen_last_error());
+//   convgen_engine_compile_text(engine, "conv2d src=f32:nhwc:...", NULL, &kernel);
+//
+//   convgen_run_args args = CONVGEN_RUN_ARGS_INIT;
+//   args.src = src;
+//   args.weights = weights;
+//   args.dst = dst;
+//   if (convgen_kernel_run(kernel, &args) != CONVGEN_OK) puts(convgen_last_error());
 //
 // What holds for every function:
 //

@@ -13,6 +13,18 @@
 
 namespace convgen::testing {
 
+// A small convolution with post-ops of all tensors, and that among others.
+inline const char* const kCConv =
+    "conv2d src=f32:nhwc:1x7x9x5 weights=f32:hwio:3x3x5x19 pads=1x1 post=bias,scale,add,relu";
+inline const char* const kCTexts[] = {
+    kCConv,
+    "conv1d src=f32:ncw:2x6x30 weights=f32:oiw:20x3x5 strides=2 groups=2 post=gelu",
+    "conv2d src=f32:nchw:1x8x11x13 weights=f32:oihw:8x1x3x3 dst=f32:nhwc groups=8 pads=0:1x2:0",
+    "conv2d src=f32:nhwc:2x12x12x16 weights=f32:hwio:3x3x16x24 pads=1x1 post=add accuracy=strict",
+    "conv2d src=f32:nhwc:1x28x28x64 weights=f32:hwio:3x3x64x64 pads=1x1 post=bias,clamp:0:6",
+    "conv3d src=f32:ndhwc:1x4x5x6x3 weights=f32:dhwio:2x3x3x3x7 pads=0x1x1 pad_value=0.5",
+};
+
 template <auto kFree>
 struct Free {
   template <typename Handle>
