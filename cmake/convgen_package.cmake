@@ -44,7 +44,7 @@ convgen_add_package_library(core
   FOLDERS ir generic runtime
   DEPENDENCIES fmt::fmt Pthreadpool::pthreadpool Threads::Threads)
 convgen_add_package_library(jit
-  FOLDERS codegen jit
+  FOLDERS codegen jit c
   DEPENDENCIES fmt::fmt LLVM Threads::Threads)
 target_link_libraries(convgen_jit_shared PUBLIC convgen_core_shared)
 target_link_libraries(convgen_jit_static PUBLIC convgen_core_static)
@@ -63,7 +63,9 @@ foreach(header ${convgen_headers})
   cmake_path(GET folder FILENAME folder)
   install(FILES ${header} DESTINATION ${convgen_include_dir}/${folder})
 endforeach()
-install(FILES ${PROJECT_SOURCE_DIR}/runtime/convgen.hpp DESTINATION ${convgen_include_dir})
+install(
+  FILES ${PROJECT_SOURCE_DIR}/runtime/convgen.hpp ${PROJECT_SOURCE_DIR}/runtime/convgen.h
+  DESTINATION ${convgen_include_dir})
 
 install(TARGETS convgen_tool)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

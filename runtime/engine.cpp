@@ -195,7 +195,7 @@ std::vector<Result<Kernel>> Engine::prepare(std::span<const ir::Conv> convs,
   size_t done = 0;
   const auto work = [&] {
     for (size_t i = next++; i < convs.size(); i = next++) {
-      kernels[i] = compile(convs[i], options.compile);
+      kernels[i] = without_exceptions([&] { return compile(convs[i], options.compile); });
       const std::lock_guard lock(mutex);
       ++done;
       if (options.progress) options.progress(done, convs.size());
@@ -206,7 +206,7 @@ std::vector<Result<Kernel>> Engine::prepare(std::span<const ir::Conv> convs,
   std::vector<std::thread> threads;
   try {
     while (threads.size() + 1 < std::min(wanted, convs.size())) threads.emplace_back(work);
-  } catch (const std::system_error&) {  // fewer threads do it too
+  } catch (const std::exception&) {  // fewer threads do it too
   }
   work();
   for (std::thread& thread : threads) thread.join();

@@ -138,8 +138,7 @@ Outcome import(const ImportCommandOptions& options) {
 
 void add_import(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ImportCommandOptions>();
-  CLI::App* command =
-      app.add_subcommand("import", "list the convolutions of an ONNX model");
+  CLI::App* command = app.add_subcommand("import", "list the convolutions of an ONNX model");
   command->group(kCodeGroup);
   command->add_option("MODEL", options->model, "an .onnx file, or -")->required();
   command->add_option("--weights", options->weights, "write the weights as .npy files into DIR")

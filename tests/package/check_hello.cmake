@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-# check_hello(PROGRAM SOURCE LIBRARY): what a program against an installed convgen must be: at most
-# 15 lines, right, and without LLVM where it is made with core.
-function(check_hello program source library)
+# check_short(SOURCE): a first program in C++ takes at most 15 lines.
+function(check_short source)
   file(STRINGS ${source} lines)
   list(LENGTH lines count)
   if(count GREATER 15)
     message(FATAL_ERROR "${source} has ${count} lines")
   endif()
+endfunction()
+
+# check_hello(PROGRAM LIBRARY): what a program against an installed convgen must be: right, and
+# without LLVM where it is made with core.
+function(check_hello program library)
   execute_process(COMMAND ${program} OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
   set(expected_core "generic: 0 1 7 7 5 13 23 19 31")
   set(expected_jit "jit: 0 1 7 7 5 13 23 19 31")

@@ -26,4 +26,4 @@ cmake_path(GET PC PARENT_PATH libraries)
 execute_process(
   COMMAND ${CXX} -std=c++20 ${source} -o ${WORK}/hello ${flags} -Wl,-rpath,${libraries}
   COMMAND_ERROR_IS_FATAL ANY)
-check_hello(${WORK}/hello ${source} ${LIBRARY})
+check_hello(${WORK}/hello ${LIBRARY})
