@@ -46,6 +46,7 @@ void add_commands(CLI::App& app, Outcome& outcome) {
       "  convgen verify 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
       "pads=same'");
   add_emit(app, outcome);
+  add_bundle(app, outcome);
   add_run(app, outcome);
   add_verify(app, outcome);
   add_bench(app, outcome);
