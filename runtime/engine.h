@@ -93,13 +93,19 @@ class Engine {
   // an unknown word in jit_profile, or a CONVGEN_CACHE_MAX_BYTES that is no number; io_error for a
   // file of jit_profile that cannot be made; io_error or invalid_argument for a tuning_file that
   // cannot be read or is damaged. A damaged default file counts as missing; CONVGEN_VERBOSE tells.
+  // Needs the library that links LLVM (convgen::jit).
   static Result<Engine> create(const EngineOptions& options = {});
+
+  // An engine without LLVM: compile() returns the generic path, and Kernel::compile_status() says
+  // `unsupported`. Errors: unsupported for mcpu, tuning_file, cache_dir and jit_profile, which only
+  // a compiler has use for; what the environment says of them is not read.
+  static Result<Engine> create_without_compiler(const EngineOptions& options = {});
 
   // The kernel of conv, from the cache or compiled now. Thread-safe; however many threads ask for
   // one signature, one compiles and the others wait. A failed compile leaves nothing behind.
   // Where the system refuses executable memory the kernel runs the generic path and
   // Kernel::engine_name() says so. Errors: invalid_argument or unsupported (schedule),
-  // compile_failed, resource_exhausted.
+  // compile_failed, resource_exhausted; unsupported for schedule words where there is no compiler.
   Result<Kernel> compile(const ir::Conv& conv, const CompileOptions& options = {}) const;
 
   // The same for a convolution's text, which is read once and then recognised. Errors besides:
@@ -127,7 +133,8 @@ class Engine {
   // Thread-safe.
   Status store_status() const;
 
-  // The target as text: triple, cpu and features in use.
+  // The target as text: triple, cpu and features in use. Without a compiler "generic" and the
+  // instruction set of the generic path.
   std::string target_description() const;
 
   // For the library's own parts; its type is not public.

@@ -2,7 +2,7 @@
 #include "runtime/kernel.h"
 
 #include <fmt/format.h>
-#include <llvm/Support/xxhash.h>
+#include <xxhash.h>
 
 #include <atomic>
 #include <chrono>
@@ -29,13 +29,6 @@ void* thread_scratch(size_t bytes) {
   thread_local PackedWeights scratch;
   if (scratch.size_bytes() < bytes) scratch = PackedWeights("scratch", bytes / sizeof(float) + 1);
   return scratch.data();
-}
-
-void run_generic(const codegen::KernelArgs* args, int64_t begin, int64_t end) {
-  const auto* plan = static_cast<const generic::Plan*>(args->context);
-  const generic::Tensors tensors{args->src, args->weights, args->bias,
-                                 args->add, args->scale,   args->dst};
-  plan->run(tensors, static_cast<float*>(args->scratch), begin, end);
 }
 
 struct BoundCall {
@@ -133,9 +126,8 @@ class LaterWeights {
 std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants) {
   const std::string text = ir::print_conv(conv);
   if (constants == nullptr) return text;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(constants->values.data());
   const uint64_t hash =
-      llvm::xxh3_64bits(llvm::ArrayRef(bytes, constants->values.size() * sizeof(float)));
+      XXH3_64bits(constants->values.data(), constants->values.size() * sizeof(float));
   return fmt::format("{} constants={:016x}{}", text, hash,
                      constants->assume_finite ? " finite" : "");
 }
@@ -244,22 +236,6 @@ void hold_constants(KernelState& state, const SharedConstants& constants) {
   state.packed_tag = "constant";
   state.packed_elements = 0;
   state.pack = [](const float*, float*) {};
-}
-
-std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv) {
-  auto state = std::make_shared<KernelState>();
-  state->conv = conv;
-  state->engine_name = "generic";
-  state->plan = std::make_unique<generic::Plan>(conv);
-  state->function = run_generic;
-  state->tasks = state->plan->tasks();
-  state->scratch_bytes = state->plan->scratch_bytes_per_thread();
-  state->packed_tag = state->plan->packed_tag();
-  state->packed_elements = state->plan->packed_elements();
-  state->pack = [plan = state->plan.get()](const float* weights, float* packed) {
-    plan->pack_weights(weights, packed);
-  };
-  return state;
 }
 
 }  // namespace convgen

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/kernel_cache.h"
 
-#include <llvm/ADT/StringRef.h>
-#include <llvm/Support/xxhash.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <exception>
@@ -21,7 +20,7 @@ Result<Kernel> without_exceptions(const std::function<Result<Kernel>()>& make) {
 }
 
 size_t KernelCache::KeyHash::operator()(std::string_view key) const {
-  return llvm::xxh3_64bits(llvm::StringRef(key));
+  return XXH3_64bits(key.data(), key.size());
 }
 
 Result<Kernel> KernelCache::get_or_make(std::string_view key, const Maker& make) {

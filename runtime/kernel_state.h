@@ -11,7 +11,6 @@
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
 #include "runtime/generic.h"
-#include "runtime/jit_session.h"
 #include "runtime/kernel.h"
 #include "runtime/promotion.h"
 
@@ -44,12 +43,9 @@ class KernelState {
   std::unique_ptr<Promotion> promotion;  // of a kernel whose machine code may come; else null
 
   // Whichever of the two `function` needs alive.
-  std::unique_ptr<LoadedCode> code;
+  std::shared_ptr<const void> code;
   std::unique_ptr<generic::Plan> plan;
 };
-
-// A state whose function runs the generic path.
-std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv);
 
 // The state of a kernel that holds its weights: there is nothing to pack.
 void hold_constants(KernelState& state, const SharedConstants& constants);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <string_view>
 
 #include "ir/constant_weights.h"
@@ -30,5 +31,9 @@ class RequestKey {
 
 // Weights as they stand in a key.
 std::string_view bytes_of(const ConstantWeights& constants);
+
+// What weights add to a key that is text; null: nothing. By value: a key that held only a hash of
+// them could be met by others.
+std::string key_of(const ConstantWeights* constants);
 
 }  // namespace convgen

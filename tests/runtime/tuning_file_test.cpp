@@ -14,7 +14,7 @@
 
 #include "codegen/select_schedule.h"
 #include "ir/text.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/shared_file.h"
 #include "runtime/verify.h"
 #include "tests/support/environment.h"
@@ -323,7 +323,7 @@ TEST_F(TunedEngineTest, IgnoresWhatIsStaleOrIllegal) {
 
 TEST_F(TunedEngineTest, OtherTargetHasItsOwn) {
   const Engine lower = *Engine::create({.mcpu = "x86-64-v2", .use_tuning = false});
-  keep(entry_of(kConv, lower.state().target));
+  keep(entry_of(kConv, JitKernelMaker::of(lower)->target));
   EXPECT_EQ(schedule(), selected());
   const Engine tuned = *Engine::create({.mcpu = "x86-64-v2", .tuning_file = path_});
   EXPECT_EQ(compile_kernel(tuned, conv_of(kConv)).schedule(), kOdd);
