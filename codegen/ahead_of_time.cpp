@@ -17,8 +17,7 @@ Result<std::string> compile_c_functions(Stage stage, const CFunction& function,
   llvm::LLVMContext context;
   context.setDiscardValueNames(stage == Stage::kObject);
   auto module = make_module(context, target);
-  const LevelCode code =
-      emit_level(*module, function, schedule, target, function.name + "_kernel");
+  const LevelCode code = emit_level(*module, function, schedule, target, function.name + "_kernel");
   for (llvm::Function* own : {code.kernel, code.pack}) {
     if (own == nullptr) continue;
     own->setVisibility(llvm::GlobalValue::DefaultVisibility);

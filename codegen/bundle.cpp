@@ -66,15 +66,17 @@ Status check_levels(const std::vector<Level>& levels) {
   if (!llvm::Triple(target.triple).isOSBinFormatELF())
     return unsupported(fmt::format("mtriple={}: bundles are made of elf objects", target.triple));
   if (levels.size() == 1 || is_x86(target)) return Status();
-  return unsupported(fmt::format("mcpu={}: {} levels found, only those of x86-64 can be told apart "
-                                 "at run time, expected one",
-                                 levels[1].name, levels.size()));
+  return unsupported(
+      fmt::format("mcpu={}: {} levels found, only those of x86-64 can be told apart "
+                  "at run time, expected one",
+                  levels[1].name, levels.size()));
 }
 
 // The best one first.
 Result<std::vector<Level>> make_levels(const BundleRequest& request) {
   std::vector<std::string> cpus = request.mcpus;
-  if (cpus.empty()) cpus = is_x86_triple(request.triple) ? isa_levels() : std::vector<std::string>{""};
+  if (cpus.empty())
+    cpus = is_x86_triple(request.triple) ? isa_levels() : std::vector<std::string>{""};
   std::vector<Level> levels;
   for (const std::string& cpu : cpus) {
     auto target = make_target(request.triple, cpu, request.attrs);
@@ -82,9 +84,8 @@ Result<std::vector<Level>> make_levels(const BundleRequest& request) {
     levels.push_back({cpu.empty() ? "generic" : cpu, *std::move(target)});
   }
   if (Status status = check_levels(levels); !status.ok()) return status;
-  std::ranges::stable_sort(levels, std::ranges::greater(), [](const Level& level) {
-    return count_instruction_sets(level.target);
-  });
+  std::ranges::stable_sort(levels, std::ranges::greater(),
+                           [](const Level& level) { return count_instruction_sets(level.target); });
   return levels;
 }
 
@@ -172,8 +173,7 @@ class Bundler {
     const CFunction& function = request_.functions[f];
     const Target& target = levels_[l].target;
     const ConstantWeights* constants = function.constant_weights();
-    schedules_[f][l] =
-        select_schedule(function.conv, target, /*threads=*/1, constants).schedule;
+    schedules_[f][l] = select_schedule(function.conv, target, /*threads=*/1, constants).schedule;
     const Status status = check_schedule(schedules_[f][l], function.conv, target, constants);
     if (!status.ok()) return Status(status.code(), function.name + ": " + status.message());
     llvm::LLVMContext context;
@@ -256,10 +256,9 @@ class Bundler {
     }
     std::vector<std::string> names;
     for (const Level& level : levels_) names.push_back(level.name);
-    return print_c_header(
-        {request_.name, request_.name,
-         fmt::format("{}: {}", levels_[0].target.triple, fmt::join(names, ", ")),
-         request_.functions, most});
+    return print_c_header({request_.name, request_.name,
+                           fmt::format("{}: {}", levels_[0].target.triple, fmt::join(names, ", ")),
+                           request_.functions, most});
   }
 
   const BundleRequest& request_;
@@ -277,8 +276,7 @@ Result<Bundle> make_bundle(const BundleRequest& request) {
   if (Status status = check_c_identifier("name", request.name); !status.ok()) return status;
   for (const CFunction& function : request.functions)
     if (Status status = check_c_identifier("name", function.name); !status.ok()) return status;
-  if (Status status = check_distinct(request.functions, request.name); !status.ok())
-    return status;
+  if (Status status = check_distinct(request.functions, request.name); !status.ok()) return status;
   auto levels = make_levels(request);
   if (!levels) return levels.status();
   auto baseline = baseline_of(*levels);

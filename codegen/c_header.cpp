@@ -48,7 +48,8 @@ std::string tensor_line(std::string_view name, const std::string& what) {
 
 // The words of the canonical text name the layouts.
 std::string layout_of(const ir::Conv& conv, bool dst) {
-  constexpr std::string_view kLast[] = {"nwc", "nhwc", "ndhwc"}, kFirst[] = {"ncw", "nchw", "ncdhw"};
+  constexpr std::string_view kLast[] = {"nwc", "nhwc", "ndhwc"},
+                             kFirst[] = {"ncw", "nchw", "ncdhw"};
   const auto layout = dst ? conv.dst_layout : conv.src_layout;
   const auto rank = static_cast<size_t>(conv.spatial_rank - 1);
   return std::string(layout == ir::ActivationLayout::kChannelsLast ? kLast[rank] : kFirst[rank]);
@@ -99,7 +100,8 @@ std::string print_function(const CFunction& function, const KernelSizes& sizes,
   text += fmt::format("#define {}_SRC_ELEMENTS {}\n", macro, function.conv.src_elements());
   text += fmt::format("#define {}_DST_ELEMENTS {}\n", macro, function.conv.dst_elements());
   if (weights) {
-    text += fmt::format("#define {}_WEIGHTS_ELEMENTS {}\n", macro, function.conv.weights_elements());
+    text +=
+        fmt::format("#define {}_WEIGHTS_ELEMENTS {}\n", macro, function.conv.weights_elements());
     text += fmt::format("#define {}_PACKED_WEIGHTS_BYTES {}{}\n", macro,
                         sizes.packed_elements * static_cast<int64_t>(sizeof(float)), note);
   }

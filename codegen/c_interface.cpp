@@ -18,21 +18,21 @@ namespace convgen::codegen {
 namespace {
 
 constexpr std::array kKeywords = std::to_array<std::string_view>(
-    {"alignas",      "alignof",      "and",          "and_eq",    "asm",           "auto",
-     "bitand",       "bitor",        "bool",         "break",     "case",          "catch",
-     "char",         "class",        "compl",        "concept",   "const",         "consteval",
-     "constexpr",    "constinit",    "const_cast",   "continue",  "co_await",      "co_return",
-     "co_yield",     "decltype",     "default",      "delete",    "do",            "double",
-     "dynamic_cast", "else",         "enum",         "explicit",  "export",        "extern",
-     "false",        "float",        "for",          "friend",    "goto",          "if",
-     "inline",       "int",          "long",         "main",      "mutable",       "namespace",
-     "new",          "noexcept",     "not",          "not_eq",    "nullptr",       "operator",
-     "or",           "or_eq",        "private",      "protected", "public",        "register",
-     "requires",     "restrict",     "return",       "short",     "signed",        "sizeof",
-     "static",       "static_assert", "static_cast", "struct",    "switch",        "template",
-     "this",         "thread_local", "throw",        "true",      "try",           "typedef",
-     "typeid",       "typename",     "union",        "unsigned",  "using",         "virtual",
-     "void",         "volatile",     "while",        "xor",       "xor_eq",        "reinterpret_cast"});
+    {"alignas",      "alignof",       "and",         "and_eq",    "asm",      "auto",
+     "bitand",       "bitor",         "bool",        "break",     "case",     "catch",
+     "char",         "class",         "compl",       "concept",   "const",    "consteval",
+     "constexpr",    "constinit",     "const_cast",  "continue",  "co_await", "co_return",
+     "co_yield",     "decltype",      "default",     "delete",    "do",       "double",
+     "dynamic_cast", "else",          "enum",        "explicit",  "export",   "extern",
+     "false",        "float",         "for",         "friend",    "goto",     "if",
+     "inline",       "int",           "long",        "main",      "mutable",  "namespace",
+     "new",          "noexcept",      "not",         "not_eq",    "nullptr",  "operator",
+     "or",           "or_eq",         "private",     "protected", "public",   "register",
+     "requires",     "restrict",      "return",      "short",     "signed",   "sizeof",
+     "static",       "static_assert", "static_cast", "struct",    "switch",   "template",
+     "this",         "thread_local",  "throw",       "true",      "try",      "typedef",
+     "typeid",       "typename",      "union",       "unsigned",  "using",    "virtual",
+     "void",         "volatile",      "while",       "xor",       "xor_eq",   "reinterpret_cast"});
 
 bool is_word(unsigned char c) { return c == '_' || (c < 0x80 && std::isalnum(c) != 0); }
 
@@ -76,7 +76,8 @@ std::vector<CParameter> c_parameters(const CFunction& function) {
     parameters.push_back({"weights_packed", kIn, offsetof(KernelArgs, weights)});
   if (conv.uses(ir::PostOpKind::kBias))
     parameters.push_back({"bias", kIn, offsetof(KernelArgs, bias)});
-  if (conv.uses(ir::PostOpKind::kAdd)) parameters.push_back({"add", kIn, offsetof(KernelArgs, add)});
+  if (conv.uses(ir::PostOpKind::kAdd))
+    parameters.push_back({"add", kIn, offsetof(KernelArgs, add)});
   if (conv.uses(ir::PostOpKind::kScale))
     parameters.push_back({"scale", kIn, offsetof(KernelArgs, scale)});
   parameters.push_back({"dst", "float*", offsetof(KernelArgs, dst)});
@@ -118,7 +119,8 @@ Status check_distinct(std::span<const CFunction> functions, std::string_view lib
       if (!is_new)
         return invalid_argument(fmt::format(
             "name={}: declares {}{}, as {} does, expected names that differ; name= sets a "
-            "convolution's", owner, owner, suffix, at->second));
+            "convolution's",
+            owner, owner, suffix, at->second));
     }
     return Status();
   };

@@ -62,8 +62,8 @@ std::string c_name_of(const ir::Conv& conv);
 Status check_distinct(std::span<const CFunction> functions, std::string_view library);
 
 struct CHeader {
-  std::string name;     // of the file, without .h
-  std::string library;  // of a bundle, else empty
+  std::string name;      // of the file, without .h
+  std::string library;   // of a bundle, else empty
   std::string made_for;  // "x86_64-pc-linux-gnu: x86-64-v2, x86-64-v3"
   std::span<const CFunction> functions;
   std::span<const KernelSizes> sizes;  // the largest of each function

@@ -43,7 +43,8 @@ Result<std::string> print_stage(Stage stage, llvm::Module& module, llvm::TargetM
 }  // namespace
 
 Result<std::string> compile_module(Stage stage, llvm::Module& module, const Target& target,
-                           TargetMachines* machines, CpuStopwatch& watch, CompileTimes& times) {
+                                   TargetMachines* machines, CpuStopwatch& watch,
+                                   CompileTimes& times) {
   TargetMachines own;
   if (machines == nullptr) machines = &own;
   auto machine = machines->take(target);

@@ -63,8 +63,8 @@ class BundleTableEmitter {
   llvm::Constant* values(const ConstantWeights& constants) {
     llvm::Constant*& data = weights_[&constants];
     if (data == nullptr)
-      data = add_data(llvm::ConstantDataArray::get(
-                          module_.getContext(), llvm::ArrayRef<float>(constants.values)),
+      data = add_data(llvm::ConstantDataArray::get(module_.getContext(),
+                                                   llvm::ArrayRef<float>(constants.values)),
                       "weights");
     return data;
   }

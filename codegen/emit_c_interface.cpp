@@ -103,8 +103,8 @@ class CInterfaceEmitter {
 
   // `otherwise` where no level runs here, else what body returns.
   void finish(llvm::ConstantInt* otherwise, llvm::function_ref<llvm::Value*(llvm::Value*)> body) {
-    llvm::Value* level = level_ == nullptr ? b_.getInt32(0)
-                                           : static_cast<llvm::Value*>(b_.CreateCall(level_));
+    llvm::Value* level =
+        level_ == nullptr ? b_.getInt32(0) : static_cast<llvm::Value*>(b_.CreateCall(level_));
     llvm::Value* runs = b_.CreateICmpSGE(level, b_.getInt32(0));
     const Values result = emit_if(
         b_, runs, "runs", {otherwise}, [&](Values) { return Values{body(level)}; },
@@ -130,8 +130,8 @@ class CInterfaceEmitter {
   }
 
   void store_args(llvm::Value* args, llvm::ArrayType* type, llvm::Function* run) {
-    llvm::SmallVector<llvm::Value*, 8> pointers(
-        type->getNumElements(), llvm::ConstantPointerNull::get(b_.getPtrTy()));
+    llvm::SmallVector<llvm::Value*, 8> pointers(type->getNumElements(),
+                                                llvm::ConstantPointerNull::get(b_.getPtrTy()));
     for (unsigned i = 0; i < parameters_.size(); ++i) {
       run->getArg(i)->setName(llvm::StringRef(parameters_[i].name));
       pointers[parameters_[i].offset_bytes / sizeof(void*)] = run->getArg(i);
@@ -146,8 +146,7 @@ class CInterfaceEmitter {
   }
 
   void emit_pack() {
-    llvm::Function* pack =
-        begin("_pack_weights", b_.getInt32Ty(), {b_.getPtrTy(), b_.getPtrTy()});
+    llvm::Function* pack = begin("_pack_weights", b_.getInt32Ty(), {b_.getPtrTy(), b_.getPtrTy()});
     finish(b_.getInt32(kCNoLevel), [&](llvm::Value* level) {
       b_.CreateCall(pack_type(), field(level, kPack), {pack->getArg(0), pack->getArg(1)});
       return b_.getInt32(kCDone);
@@ -197,7 +196,8 @@ LevelCode declare_level(llvm::Module& module, const CFunction& function, const S
   code.sizes = kernel_sizes(function, schedule);
   code.kernel = declare_hidden(module, symbol, function_type(nothing, {pointer, index, index}));
   if (!function.constants)
-    code.pack = declare_hidden(module, symbol + "_pack", function_type(nothing, {pointer, pointer}));
+    code.pack =
+        declare_hidden(module, symbol + "_pack", function_type(nothing, {pointer, pointer}));
   return code;
 }
 

@@ -94,13 +94,12 @@ class CpuCheckEmitter {
     const bool asked = llvm::any_of(levels_, [](const Required& r) { return r.xcr0 != 0; });
     if (!asked) return b_.getInt32(0);
     const Words& features = words_.at({kOsxsave.leaf, kOsxsave.subleaf});
-    llvm::Value* on = all_set(features[static_cast<size_t>(kOsxsave.word)],
-                              uint32_t{1} << kOsxsave.bit);
+    llvm::Value* on =
+        all_set(features[static_cast<size_t>(kOsxsave.word)], uint32_t{1} << kOsxsave.bit);
     llvm::Type* word = b_.getInt32Ty();
     auto* result = llvm::StructType::get(b_.getContext(), {word, word});
     auto* type = llvm::FunctionType::get(result, {word}, false);
-    auto* code =
-        llvm::InlineAsm::get(type, "xgetbv", "={ax},={dx},{cx}", /*hasSideEffects=*/true);
+    auto* code = llvm::InlineAsm::get(type, "xgetbv", "={ax},={dx},{cx}", /*hasSideEffects=*/true);
     const Values xcr0 = emit_if(
         b_, on, "xgetbv", {b_.getInt32(0)},
         [&](Values) {
@@ -161,8 +160,7 @@ void emit_cpu_check(llvm::Module& module, const Target& baseline, const std::str
                     llvm::ArrayRef<Target> levels, llvm::ArrayRef<std::string> names) {
   KernelBuilder b(module, baseline, /*lanes=*/4);
   auto* index_type = llvm::FunctionType::get(b.getInt32Ty(), false);
-  llvm::Function* index =
-      begin_function(b, module, baseline, cpu_check_name(library), index_type);
+  llvm::Function* index = begin_function(b, module, baseline, cpu_check_name(library), index_type);
   index->setVisibility(llvm::GlobalValue::HiddenVisibility);
   const bool x86 = llvm::Triple(baseline.triple).isX86();
   b.CreateRet(x86 ? emit_once(b, module, [&] { return CpuCheckEmitter(b, levels).emit(); })

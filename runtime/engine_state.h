@@ -10,6 +10,7 @@
 #include "runtime/compile_queue.h"
 #include "runtime/conv_texts.h"
 #include "runtime/engine.h"
+#include "runtime/kernel_bundles.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/kernel_maker.h"
 #include "runtime/kernel_state.h"
@@ -18,8 +19,11 @@ namespace convgen {
 
 class EngineState {
  public:
-  // maker: null for an engine that makes no machine code.
-  EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> maker);
+  // maker: null for an engine that makes no machine code. Errors: those of KernelBundles::create.
+  static Result<std::shared_ptr<EngineState>> create(const EngineOptions& options,
+                                                     std::unique_ptr<KernelMaker> maker);
+  EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> maker,
+              KernelBundles bundles);
 
   // What Engine::compile does. constants: null for none.
   Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights* constants,
@@ -31,6 +35,7 @@ class EngineState {
                              const Make& make);
 
   const std::unique_ptr<KernelMaker> maker;
+  const KernelBundles bundles;
   ConvTexts texts;
   // By what was asked for: conv, engine, threads, schedule words. Keeps the kernels.
   KernelCache requests;
@@ -49,6 +54,8 @@ class EngineState {
                                      const CompileOptions& options);
   KernelRecipe generic_recipe(const ir::Conv& conv, const SharedConstants& constants,
                               const Status& why);
+  Result<Kernel> link_bundled(const convgen_bundle_entry& entry, const ir::Conv& conv,
+                              const SharedConstants& constants);
   Result<Kernel> compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
                                   const CompileOptions& options);
   Result<Kernel> compile_in_background(const ir::Conv& conv, const SharedConstants& constants,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JitKernelMaker: the machine code of an Engine that compiles. Chooses schedules, takes objects from
-// the store or codegen, and links them.
+// JitKernelMaker: the machine code of an Engine that compiles. Chooses schedules, takes objects
+// from the store or codegen, and links them.
 #pragma once
 
 #include <memory>

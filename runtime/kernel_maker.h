@@ -29,9 +29,9 @@ class KernelMaker {
  public:
   virtual ~KernelMaker() = default;
 
-  // Chooses how the kernel will be made, by options.schedule and options.threads, and emits nothing.
-  // The recipe may be used for as long as the maker lives. constants: null for none. Errors:
-  // invalid_argument or unsupported, for a schedule above all.
+  // Chooses how the kernel will be made, by options.schedule and options.threads, and emits
+  // nothing. The recipe may be used for as long as the maker lives. constants: null for none.
+  // Errors: invalid_argument or unsupported, for a schedule above all.
   virtual Result<KernelRecipe> plan(const ir::Conv& conv, const SharedConstants& constants,
                                     const CompileOptions& options) = 0;
 

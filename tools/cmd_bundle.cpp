@@ -51,8 +51,8 @@ Result<std::vector<codegen::CFunction>> make_functions(const BundleOptions& opti
   const Result<std::vector<ConvText>> texts = read_conv_args(options.convs);
   if (!texts.ok()) return texts.status();
   if (!options.constants.file.empty() && texts->size() != 1)
-    return invalid_argument(fmt::format(
-        "--constant-weights: {} convolutions found, expected one", texts->size()));
+    return invalid_argument(
+        fmt::format("--constant-weights: {} convolutions found, expected one", texts->size()));
   std::vector<codegen::CFunction> functions;
   for (const ConvText& text : *texts) {
     const Result<ir::Conv> conv = ir::parse_conv(text.text);
@@ -88,8 +88,9 @@ Outcome bundle(const BundleOptions& options) {
   if (!functions.ok()) return functions.status();
   Progress progress("compiled");
   const auto show = [&progress](size_t done, size_t all) { progress.show(done, all); };
-  const Result<codegen::Bundle> made = codegen::make_bundle(
-      {*name, *std::move(functions), options.mtriple, options.mcpus, options.mattr, *threads, show});
+  const Result<codegen::Bundle> made =
+      codegen::make_bundle({*name, *std::move(functions), options.mtriple, options.mcpus,
+                            options.mattr, *threads, show});
   progress.clear();
   if (!made.ok()) return made.status();
   const Status status = write_both(options.output, header_path(options, *name), *made);
@@ -117,8 +118,9 @@ void add_bundle(CLI::App& app, Outcome& outcome) {
       ->type_name("CPUS");
   command->add_option("--mtriple", options->mtriple, "target triple; default the host's");
   command->add_option("--mattr", options->mattr, "features of every level: +v,-fma");
-  command->add_option("--threads", options->threads,
-                      "threads to compile on; else CONVGEN_NUM_THREADS, else 1")
+  command
+      ->add_option("--threads", options->threads,
+                   "threads to compile on; else CONVGEN_NUM_THREADS, else 1")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
   add_constant_weights(*command, options->constants);

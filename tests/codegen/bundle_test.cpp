@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bundles: members that need nothing from outside, bytes that do not depend on threads, and an error
-// for what cannot be.
+// Bundles: members that need nothing from outside, bytes that do not depend on threads, and an
+// error for what cannot be.
 #include "codegen/bundle.h"
 
 #include <gmock/gmock.h>

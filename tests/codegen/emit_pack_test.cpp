@@ -46,8 +46,7 @@ std::vector<float> pack_emitted(const ir::Conv& conv, const PackedLayout& layout
   const auto code = JitSession::create()->link(*object, "pack");
   if (!code.ok()) throw std::runtime_error(code.status().message());
   std::vector<float> packed(static_cast<size_t>(layout.elements()) + 1, -7.0f);
-  const auto pack =
-      reinterpret_cast<void (*)(const float*, float*)>((*code)->function());
+  const auto pack = reinterpret_cast<void (*)(const float*, float*)>((*code)->function());
   pack(weights.data(), packed.data());
   EXPECT_EQ(packed.back(), -7.0f) << "wrote past the end";
   packed.pop_back();
@@ -96,8 +95,7 @@ TEST(EmitPack, PlainWeights) {
 
 TEST(EmitPack, WeightsOfSpanningGroups) {
   for (const std::string weights : {"hwio:3x3x4x24", "oihw:24x4x3x3"}) {
-    const ir::Conv conv =
-        conv_of("conv2d src=f32:nhwc:1x9x9x24 groups=6 weights=f32:" + weights);
+    const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x9x9x24 groups=6 weights=f32:" + weights);
     for (const Target& target : runnable_targets())
       for (const Algorithm algorithm : {Algorithm::kGrouped, Algorithm::kRotated})
         for (const int vectors : {1, 2, 4})
@@ -109,8 +107,7 @@ TEST(EmitPack, WeightsOfSpanningGroups) {
 TEST(EmitPack, WinogradsTransform) {
   for (const std::string kernel : {"3x3", "1x3", "5x5", "5x1", "3x5"})
     for (const bool oi_first : {false, true}) {
-      const std::string weights =
-          oi_first ? "oihw:19x6x" + kernel : "hwio:" + kernel + "x6x19";
+      const std::string weights = oi_first ? "oihw:19x6x" + kernel : "hwio:" + kernel + "x6x19";
       const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x20x20x6 weights=f32:" + weights);
       for (const Target& target : runnable_targets())
         for (const int tile : {2, 4})

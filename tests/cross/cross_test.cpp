@@ -166,14 +166,15 @@ TEST_P(LevelTest, BundleRunsWhatTheCpuHas) {
 
 // TCG has no AVX-512: v4 is never taken. avx off hides what the registers of AVX are needed for,
 // and xsave off XCR0 itself, whatever the bits of AVX2 and FMA say.
-INSTANTIATE_TEST_SUITE_P(
-    All, LevelTest,
-    ::testing::Values(Cpu{"max", "max", "x86-64-v3"}, Cpu{"nehalem", "Nehalem", "x86-64-v2"},
-                      Cpu{"no_fma", "max,fma=off", "x86-64-v2"},
-                      Cpu{"no_avx", "max,avx=off", "x86-64-v2"},
-                      Cpu{"no_xsave", "max,xsave=off", "x86-64-v2"},
-                      Cpu{"no_sse42", "max,sse4.2=off", ""}, Cpu{"core2", "core2duo", ""}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, LevelTest,
+                         ::testing::Values(Cpu{"max", "max", "x86-64-v3"},
+                                           Cpu{"nehalem", "Nehalem", "x86-64-v2"},
+                                           Cpu{"no_fma", "max,fma=off", "x86-64-v2"},
+                                           Cpu{"no_avx", "max,avx=off", "x86-64-v2"},
+                                           Cpu{"no_xsave", "max,xsave=off", "x86-64-v2"},
+                                           Cpu{"no_sse42", "max,sse4.2=off", ""},
+                                           Cpu{"core2", "core2duo", ""}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace convgen

@@ -71,11 +71,12 @@ std::string program_text(const llvm::Triple& triple, const codegen::Target& targ
     types.push_back("ptr");
     arguments.push_back(fmt::format("ptr @{}", parameter.name));
   }
-  const std::string pack =
-      function.constants ? "%packed_status = or i32 0, 0"
-                         : fmt::format("%packed_status = call i32 @{}_pack_weights(ptr @weights, "
-                                       "ptr @weights_packed)",
-                                       function.name);
+  const std::string pack = function.constants
+                               ? "%packed_status = or i32 0, 0"
+                               : fmt::format(
+                                     "%packed_status = call i32 @{}_pack_weights(ptr @weights, "
+                                     "ptr @weights_packed)",
+                                     function.name);
   const SystemCalls calls = system_calls(triple);
   using fmt::arg;
   return fmt::format(fmt::runtime(kProgram), arg("name", function.name), arg("pack", pack),
@@ -147,9 +148,10 @@ ForeignRun run_foreign(const Machine& machine, const codegen::CFunction& functio
   const std::string prefix = directory.path().string() + "/";
   write_file(prefix + "program.o", compile_program(machine, function, sizes, tensors));
   write_file(prefix + "library", library);
-  const auto linked = run_child({linker_path(), "-static", "--fatal-warnings", "-z", "noexecstack", "-o",
-                                 prefix + "program", prefix + "program.o", prefix + "library"},
-                                {});
+  const auto linked =
+      run_child({linker_path(), "-static", "--fatal-warnings", "-z", "noexecstack", "-o",
+                 prefix + "program", prefix + "program.o", prefix + "library"},
+                {});
   if (linked.exit != 0) return {-1, 0, "lld: " + linked.out, {}};
   std::vector<std::string> words = machine.emulator;
   words.push_back(prefix + "program");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Engines without a compiler. This binary links convgen::runtime alone, so that it would not link if
-// that needed LLVM.
+// Engines without a compiler. This binary links convgen::runtime alone, so that it would not link
+// if that needed LLVM.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
