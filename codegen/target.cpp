@@ -48,9 +48,12 @@ void derive(Target& target) {
 
 // Ok where kernels can be made of the target's instructions.
 Status check_instructions(const Target& target, const std::string& triple) {
-  if (!llvm::Triple(target.triple).isRISCV() || has(target, "v")) return Status();
-  return unsupported(fmt::format(
-      "mtriple={}: kernels need the V extension, expected mattr=+v or a cpu that has it", triple));
+  if (!llvm::Triple(target.triple).isRISCV() || (has(target, "m") && has(target, "v")))
+    return Status();
+  return unsupported(
+      fmt::format("mtriple={}: kernels need the M and the V extension, expected mattr=+m,+v or a "
+                  "cpu that has both",
+                  triple));
 }
 
 int64_t cache_bytes(int name, int64_t otherwise) {

@@ -28,7 +28,7 @@ struct Case {
 
 const Case kCases[] = {
     {"direct", "conv2d src=f32:nhwc:1x9x11x5 weights=f32:hwio:3x3x5x21 pads=same post=bias,relu",
-     "algorithm=direct", ""},
+     "direct", ""},
     {"pointwise", "conv2d src=f32:nhwc:2x7x7x16 weights=f32:hwio:1x1x16x24 post=bias,add,relu", "",
      ""},
     {"depthwise",
@@ -39,10 +39,10 @@ const Case kCases[] = {
     {"rotated", "conv2d src=f32:nhwc:1x9x9x24 weights=f32:hwio:3x3x4x24 groups=6 pads=1x1", "", ""},
     {"winograd2",
      "conv2d src=f32:nhwc:1x13x13x16 weights=f32:hwio:3x3x16x20 pads=same post=bias,sigmoid",
-     "algorithm=winograd output_tile=2", ""},
+     "winograd output_tile=2", ""},
     {"winograd4",
      "conv2d src=f32:nhwc:1x13x14x16 weights=f32:hwio:3x3x16x20 pads=same post=bias,tanh",
-     "algorithm=winograd output_tile=4", ""},
+     "winograd output_tile=4", ""},
     {"planar", "conv2d src=f32:nchw:1x3x17x19 weights=f32:oihw:8x3x3x3 pads=same post=silu", "",
      ""},
     {"gelu", "conv2d src=f32:nhwc:1x6x6x8 weights=f32:hwio:2x2x8x9 post=bias,gelu,elu:0.5", "", ""},
@@ -56,6 +56,8 @@ const Case kCases[] = {
      "edge"},
 };
 
+void PrintTo(const Case& c, std::ostream* out) { *out << c.conv; }
+
 std::vector<Machine> machines() {
   return {{"aarch64", "aarch64-linux-gnu", "", "", {CONVGEN_TEST_QEMU_AARCH64}},
           // SVE is the CPU's, but never the code's: the emulated one has none.
@@ -67,12 +69,12 @@ std::vector<Machine> machines() {
           {"riscv64",
            "riscv64-linux-gnu",
            "",
-           "+v",
+           "+m,+v",
            {CONVGEN_TEST_QEMU_RISCV64, "-cpu", "rv64,v=true,vext_spec=v1.0,vlen=128"}},
           {"riscv64_vlen256",
            "riscv64-linux-gnu",
            "",
-           "+v",
+           "+m,+v",
            {CONVGEN_TEST_QEMU_RISCV64, "-cpu", "rv64,v=true,vext_spec=v1.0,vlen=256"}}};
 }
 
@@ -118,9 +120,24 @@ TEST_P(CrossTest, KeepsTheBound) {
 INSTANTIATE_TEST_SUITE_P(All, CrossTest,
                          ::testing::Combine(::testing::ValuesIn(machines()),
                                             ::testing::ValuesIn(kCases)),
-                         [](const auto& info) {
-                           return std::get<0>(info.param).name + "_" + std::get<1>(info.param).name;
+                         [](const auto& test) {
+                           return std::get<0>(test.param).name + "_" + std::get<1>(test.param).name;
                          });
+
+// The one level of a bundle is not asked for.
+TEST(CrossBundleTest, RunsOnAArch64) {
+  const Machine machine = machines()[0];
+  if (const auto missing = testing::what_is_missing(machine); !missing.empty())
+    GTEST_SKIP() << missing;
+  const codegen::CFunction function = function_of(kCases[2]);
+  const auto bundle = codegen::make_bundle({"test", {function}, machine.triple, {"cortex-a72"}});
+  ASSERT_TRUE(bundle.ok()) << bundle.status().message();
+  const HostTensors tensors = tensors_of(function);
+  const ForeignRun ran =
+      testing::run_foreign(machine, function, {0, 1 << 16, 1 << 16}, bundle->archive, tensors);
+  ASSERT_EQ(ran.exit, 0) << "signal " << ran.signal << ", " << ran.messages;
+  EXPECT_TRUE(testing::matches_interpreter(function.conv, tensors, ran.dst));
+}
 
 // --- Levels of x86-64, on CPUs that QEMU limits ---
 
@@ -129,6 +146,8 @@ struct Cpu {
   const char* model;
   const char* level;  // of the bundle, that it runs; "" none
 };
+
+void PrintTo(const Cpu& cpu, std::ostream* out) { *out << cpu.model; }
 
 class LevelTest : public ::testing::TestWithParam<Cpu> {};
 
@@ -174,7 +193,7 @@ INSTANTIATE_TEST_SUITE_P(All, LevelTest,
                                            Cpu{"no_xsave", "max,xsave=off", "x86-64-v2"},
                                            Cpu{"no_sse42", "max,sse4.2=off", ""},
                                            Cpu{"core2", "core2duo", ""}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace convgen

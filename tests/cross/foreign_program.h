@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct Machine {
   std::string mcpu, mattr;
   std::vector<std::string> emulator;  // words in front of the program; "" where it is not installed
 };
+
+inline void PrintTo(const Machine& machine, std::ostream* out) { *out << machine.name; }
 
 // Where ld.lld is; empty: not installed.
 std::string linker_path();

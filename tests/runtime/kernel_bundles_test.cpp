@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels out of bundles: the JIT's bits at every level, found without LLVM, and the generic path or
-// the compiler for what no bundle has.
+// Kernels out of bundles: the JIT's bits at every level, found without LLVM, and the generic path
+// or the compiler for what no bundle has.
 #include "runtime/kernel_bundles.h"
 
 #include <fmt/format.h>
@@ -92,8 +92,8 @@ TEST(KernelBundles, PickTheBestLevelOfTheHost) {
 // Of a process that links no LLVM.
 TEST(KernelBundles, ServeAProgramWithoutLlvm) {
   if (testnet_level() == nullptr) GTEST_SKIP() << "this CPU runs no level of the bundle";
-  const auto ran = testing::run_child(
-      {CONVGEN_TEST_BUNDLE_WORKER, CONVGEN_TEST_DATA_DIR "/bundle.conv"}, {});
+  const auto ran =
+      testing::run_child({CONVGEN_TEST_BUNDLE_WORKER, CONVGEN_TEST_DATA_DIR "/bundle.conv"}, {});
   ASSERT_EQ(ran.exit, 0) << ran.out;
   const Engine jit = jit_engine(testnet_level());
   std::string expected;
@@ -101,12 +101,14 @@ TEST(KernelBundles, ServeAProgramWithoutLlvm) {
     expected += fmt::format("bundle {:016x} {}\n",
                             testing::checksum_of(result_of(jit, conv_of(text), "jit")), text);
   EXPECT_EQ(ran.out, expected);
-  const auto libraries = testing::run_child({"/usr/bin/env", "ldd", CONVGEN_TEST_BUNDLE_WORKER}, {});
+  const auto libraries =
+      testing::run_child({"/usr/bin/env", "ldd", CONVGEN_TEST_BUNDLE_WORKER}, {});
   EXPECT_EQ(libraries.out.find("LLVM"), std::string::npos) << libraries.out;
 }
 
 TEST(KernelBundles, LeaveOtherConvolutionsToOthers) {
-  const ir::Conv other = conv_of("conv2d src=f32:nhwc:1x9x11x5 weights=f32:hwio:3x3x5x20 pads=same");
+  const ir::Conv other =
+      conv_of("conv2d src=f32:nhwc:1x9x11x5 weights=f32:hwio:3x3x5x20 pads=same");
   EXPECT_EQ(testing::compile_kernel(bundle_engine(testnet_bundle), other).engine_name(), "generic");
   const auto both = Engine::create({.cache_dir = "", .bundles = {&testnet_bundle}});
   ASSERT_TRUE(both.ok());
