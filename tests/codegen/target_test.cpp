@@ -209,7 +209,7 @@ TEST(CheckRunsOn, LevelsOfTheHostFollowItsLanes) {
 }
 
 // Vectors of unknown length are none of ours, whatever the CPU has.
-TEST(TargetTest, LeavesScalableVectorsOfAArch64Off) {
+TEST(Target, LeavesScalableVectorsOfAArch64Off) {
   const auto target = make_target("aarch64-linux-gnu", "neoverse-v1", "+sme");
   ASSERT_TRUE(target.ok()) << target.status().message();
   EXPECT_NE(target->feature_string().find("+neon"), std::string::npos);
@@ -219,7 +219,7 @@ TEST(TargetTest, LeavesScalableVectorsOfAArch64Off) {
   }
 }
 
-TEST(TargetTest, RiscvNeedsVectorsAndMultiplications) {
+TEST(Target, RiscvNeedsVectorsAndMultiplications) {
   const auto target = make_target("riscv64-linux-gnu", "", "+m,+v");
   ASSERT_TRUE(target.ok()) << target.status().message();
   EXPECT_EQ(target->max_lanes, 4);
