@@ -226,8 +226,7 @@ TEST(Target, RiscvNeedsVectorsAndMultiplications) {
   EXPECT_EQ(target->vector_registers, 32);
   EXPECT_TRUE(target->has_fma);
   for (const char* attrs : {"", "+m", "+v"})
-    EXPECT_EQ(make_target("riscv64-linux-gnu", "", attrs).status().code(),
-              StatusCode::kUnsupported)
+    EXPECT_EQ(make_target("riscv64-linux-gnu", "", attrs).status().code(), StatusCode::kUnsupported)
         << attrs;
 }
 
