@@ -5,8 +5,8 @@ namespace convgen::codegen {
 namespace {
 
 constexpr int kEax = 0, kEbx = 1, kEcx = 2, kEdx = 3;
-// Of XCR0: xmm and ymm; those, masks and zmm; tiles.
-constexpr uint32_t kAvx = 0x6, kAvx512 = 0xe6, kTiles = 0x60000;
+// Of XCR0: xmm and ymm; those, masks and zmm; tiles; r16 to r31.
+constexpr uint32_t kAvx = 0x6, kAvx512 = 0xe6, kTiles = 0x60000, kApx = 0x80000;
 
 // Intel's manual, volume 2A, CPUID; AMD's, volume 3, appendix E.
 constexpr X86Feature kFeatures[] = {
@@ -93,6 +93,14 @@ constexpr X86Feature kFeatures[] = {
     {"prefetchi", 7, 1, kEdx, 14, 0},
     {"usermsr", 7, 1, kEdx, 15, 0},
     {"avx10.1-256", 7, 1, kEdx, 19, kAvx512},
+    {"egpr", 7, 1, kEdx, 21, kApx},
+    {"push2pop2", 7, 1, kEdx, 21, kApx},
+    {"ppx", 7, 1, kEdx, 21, kApx},
+    {"ndd", 7, 1, kEdx, 21, kApx},
+    {"ccmp", 7, 1, kEdx, 21, kApx},
+    {"nf", 7, 1, kEdx, 21, kApx},
+    {"cf", 7, 1, kEdx, 21, kApx},
+    {"zu", 7, 1, kEdx, 21, kApx},
     {"xsaveopt", 0xd, 1, kEax, 0, 0},
     {"xsavec", 0xd, 1, kEax, 1, 0},
     {"xsaves", 0xd, 1, kEax, 3, 0},
