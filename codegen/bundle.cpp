@@ -30,12 +30,6 @@ namespace {
 
 bool is_x86(const Target& target) { return llvm::Triple(target.triple).isX86(); }
 
-// Empty: the host's.
-bool is_x86_triple(const std::string& triple) {
-  if (triple.empty()) return llvm::Triple(llvm::sys::getProcessTriple()).isX86();
-  return llvm::Triple(llvm::Triple::normalize(triple)).isX86();
-}
-
 // --- Levels ---
 
 struct Level {
@@ -72,16 +66,23 @@ Status check_levels(const std::vector<Level>& levels) {
                   levels[1].name, levels.size()));
 }
 
+// Named, since an empty name would mean all that this machine has. triple: empty for the host's.
+std::vector<std::string> default_cpus(const std::string& triple) {
+  const llvm::Triple wanted(triple.empty() ? llvm::sys::getProcessTriple()
+                                           : llvm::Triple::normalize(triple));
+  if (wanted.isX86()) return isa_levels();
+  return {wanted.isRISCV() ? "generic-rv64" : "generic"};
+}
+
 // The best one first.
 Result<std::vector<Level>> make_levels(const BundleRequest& request) {
-  std::vector<std::string> cpus = request.mcpus;
-  if (cpus.empty())
-    cpus = is_x86_triple(request.triple) ? isa_levels() : std::vector<std::string>{""};
+  const std::vector<std::string> cpus =
+      request.mcpus.empty() ? default_cpus(request.triple) : request.mcpus;
   std::vector<Level> levels;
   for (const std::string& cpu : cpus) {
     auto target = make_target(request.triple, cpu, request.attrs);
     if (!target) return target.status();
-    levels.push_back({cpu.empty() ? "generic" : cpu, *std::move(target)});
+    levels.push_back({cpu, *std::move(target)});
   }
   if (Status status = check_levels(levels); !status.ok()) return status;
   std::ranges::stable_sort(levels, std::ranges::greater(),

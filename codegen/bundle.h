@@ -16,10 +16,11 @@ namespace convgen::codegen {
 struct BundleRequest {
   std::string name;  // of the library, a C identifier: NAME.h, NAME_level(), NAME_bundle
   std::vector<CFunction> functions;
-  std::string triple;              // empty: the host's
-  std::vector<std::string> mcpus;  // the levels; empty: isa_levels() on x86-64, else the baseline
-  std::string attrs = {};          // "+v,-fma", of every level
-  int threads = 1;                 // to compile on
+  std::string triple;  // empty: the host's
+  std::vector<std::string>
+      mcpus;               // the levels; empty: isa_levels() on x86-64, else the generic one
+  std::string attrs = {};  // "+v,-fma", of every level
+  int threads = 1;         // to compile on
   // Called with how many of all are done, by one thread at a time.
   std::function<void(size_t done, size_t all)> progress = {};
 };

@@ -6,13 +6,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <llvm/ADT/StringMap.h>
+#include <llvm/IR/LLVMContext.h>
 #include <llvm/Object/Archive.h>
 #include <llvm/Object/ELFObjectFile.h>
+#include <llvm/Support/raw_ostream.h>
 #include <llvm/TargetParser/Host.h>
 
 #include <set>
 
 #include "codegen/ahead_of_time.h"
+#include "codegen/emit_cpu_check.h"
+#include "codegen/emit_function.h"
 #include "codegen/select_schedule.h"
 #include "codegen/x86_features.h"
 #include "tests/codegen/codegen_test_support.h"
@@ -163,6 +167,29 @@ TEST(BundleTest, RefusesWhatCannotBe) {
               HasSubstr("only those of x86-64"));
   EXPECT_THAT(message({"net", functions(), "x86_64-apple-macosx", {}}), HasSubstr("elf"));
   EXPECT_THAT(message({"net", functions(), "riscv64-linux-gnu", {}}), HasSubstr("the V extension"));
+}
+
+// No emulator hides the registers of AVX alone. All bits of XCR0 are compared, where xgetbv may be
+// executed: xmm and ymm for v3; masks and zmm too for v4; nothing for v2.
+TEST(CpuCheckTest, AsksWhatTheSystemSaves) {
+  const auto text_of = [](const std::vector<std::string>& levels) {
+    llvm::LLVMContext context;
+    std::vector<Target> targets;
+    for (const std::string& level : levels) targets.push_back(target_of(level));
+    auto module = make_module(context, target_of("x86-64"));
+    emit_cpu_check(*module, target_of("x86-64"), "net", targets, levels);
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    module->print(stream, nullptr);
+    return text;
+  };
+  EXPECT_EQ(text_of({"x86-64-v2"}).find("xgetbv"), std::string::npos);
+  const std::string both = text_of({"x86-64-v4", "x86-64-v3"});
+  const size_t osxsave = both.find(", 134217728"), asked = both.find("xgetbv\"");
+  EXPECT_LT(osxsave, asked) << both;
+  EXPECT_NE(both.find("and i32 %", asked), std::string::npos);
+  EXPECT_NE(both.find(", 230\n", asked), std::string::npos) << both;
+  EXPECT_NE(both.find(", 6\n", asked), std::string::npos) << both;
 }
 
 // A feature without a row would go unchecked, and a kernel that uses it end in a signal.
