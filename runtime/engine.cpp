@@ -50,8 +50,17 @@ Result<Kernel> when_decided(Kernel kernel, const CompileOptions& options) {
 
 }  // namespace
 
-EngineState::EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> kernel_maker)
+Result<std::shared_ptr<EngineState>> EngineState::create(const EngineOptions& options,
+                                                         std::unique_ptr<KernelMaker> maker) {
+  auto bundles = KernelBundles::create(options.bundles);
+  if (!bundles) return bundles.status();
+  return std::make_shared<EngineState>(options, std::move(maker), *std::move(bundles));
+}
+
+EngineState::EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> kernel_maker,
+                         KernelBundles kernel_bundles)
     : maker(std::move(kernel_maker)),
+      bundles(std::move(kernel_bundles)),
       requests(options.memory_max_bytes),
       verify(options.verify),
       verbose(!environment("CONVGEN_VERBOSE").empty()) {}
@@ -106,6 +115,17 @@ Result<KernelRecipe> EngineState::choose_recipe(const ir::Conv& conv,
   return generic_recipe(conv, constants, unsupported(kNoCompiler));
 }
 
+// Found, not made: no compilation is counted.
+Result<Kernel> EngineState::link_bundled(const convgen_bundle_entry& entry, const ir::Conv& conv,
+                                         const SharedConstants& constants) {
+  const KernelRecipe recipe = bundle_recipe(entry, conv, constants, verbose);
+  return kernels.get_or_make(recipe.key, [&] {
+    if (verbose)
+      fmt::print(stderr, "convgen,load,bundle,0.000,{}\n", print_signature(conv, constants.get()));
+    return recipe.make([this](const Kernel& made) { return check_first_use(made); });
+  });
+}
+
 Result<Kernel> EngineState::compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
                                              const CompileOptions& options) {
   const auto recipe = choose_recipe(conv, constants, options);
@@ -147,7 +167,9 @@ Result<Kernel> EngineState::compile(const ir::Conv& conv, const ConstantWeights*
   if (auto found = requests.find(key.view()))
     return when_decided(Kernel(std::move(found)), options);
   const bool jit = options.engine == EngineKind::kJit;
-  if (jit && options.mode == CompileMode::kNever) {
+  const convgen_bundle_entry* bundled =
+      jit && options.schedule.empty() ? bundles.find(conv, constants) : nullptr;
+  if (jit && bundled == nullptr && options.mode == CompileMode::kNever) {
     CompileOptions generic = options;
     generic.engine = EngineKind::kGeneric;
     return compile(conv, constants, generic);
@@ -155,6 +177,7 @@ Result<Kernel> EngineState::compile(const ir::Conv& conv, const ConstantWeights*
   auto kernel = requests.get_or_make(key.view(), [&] {
     SharedConstants shared;
     if (constants != nullptr) shared = std::make_shared<const ConstantWeights>(*constants);
+    if (bundled != nullptr) return link_bundled(*bundled, conv, shared);
     return jit && maker != nullptr && options.mode == CompileMode::kGenericFirst
                ? compile_in_background(conv, shared, options)
                : compile_blocking(conv, shared, options);
@@ -165,7 +188,9 @@ Result<Kernel> EngineState::compile(const ir::Conv& conv, const ConstantWeights*
 
 Result<Engine> Engine::create_without_compiler(const EngineOptions& options) {
   if (Status status = check_needs_no_compiler(options); !status.ok()) return status;
-  return Engine(std::make_shared<EngineState>(options, nullptr));
+  auto state = EngineState::create(options, nullptr);
+  if (!state) return state.status();
+  return Engine(*std::move(state));
 }
 
 Result<Kernel> Engine::compile(const ir::Conv& conv, const CompileOptions& options) const {

@@ -20,6 +20,8 @@
 #include "ir/status.h"
 #include "runtime/kernel.h"
 
+struct convgen_bundle;
+
 namespace convgen {
 
 enum class VerifyMode { kNever, kFirstUse };
@@ -47,6 +49,11 @@ struct EngineOptions {
   // Tools that are told where kernels lie: "perf-map", "jitdump", "gdb", several with commas
   // between, "all" or "none"; empty: CONVGEN_JIT_PROFILE where set, else none. docs/profiling.md.
   std::string jit_profile = {};
+  // Tables of libraries that `convgen bundle` made, &NAME_bundle of NAME.h, which must outlive the
+  // engine and its kernels. A kernel found in one, at the best level this CPU runs, is compiled by
+  // nobody, whatever mcpu, tuning_file and CompileMode say; schedule words and EngineKind::kGeneric
+  // pass it by. docs/ahead_of_time.md.
+  std::vector<const convgen_bundle*> bundles = {};
 };
 
 enum class EngineKind { kJit, kGeneric };
@@ -97,9 +104,10 @@ class CONVGEN_API Engine {
   // Needs the library that links LLVM (convgen::jit).
   static Result<Engine> create(const EngineOptions& options = {});
 
-  // An engine without LLVM: compile() returns the generic path, and Kernel::compile_status() says
-  // `unsupported`. Errors: unsupported for mcpu, tuning_file, cache_dir and jit_profile, which only
-  // a compiler has use for; what the environment says of them is not read.
+  // An engine without LLVM: compile() returns what EngineOptions::bundles hold, else the generic
+  // path, and Kernel::compile_status() says `unsupported`. Errors: unsupported for mcpu,
+  // tuning_file, cache_dir and jit_profile, which only a compiler has use for; what the environment
+  // says of them is not read. invalid_argument for bundles that are null or of another version.
   static Result<Engine> create_without_compiler(const EngineOptions& options = {});
 
   // The kernel of conv, from the cache or compiled now. Thread-safe; however many threads ask for

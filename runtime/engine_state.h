@@ -11,6 +11,7 @@
 #include "runtime/compile_queue.h"
 #include "runtime/conv_texts.h"
 #include "runtime/engine.h"
+#include "runtime/kernel_bundles.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/kernel_maker.h"
 #include "runtime/kernel_state.h"
@@ -19,9 +20,12 @@ namespace convgen {
 
 class CONVGEN_SHARED EngineState {
  public:
-  // maker: null for an engine that makes no machine code.
-  EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> maker);
   ~EngineState();
+  // maker: null for an engine that makes no machine code. Errors: those of KernelBundles::create.
+  static Result<std::shared_ptr<EngineState>> create(const EngineOptions& options,
+                                                     std::unique_ptr<KernelMaker> maker);
+  EngineState(const EngineOptions& options, std::unique_ptr<KernelMaker> maker,
+              KernelBundles bundles);
 
   // What Engine::compile does. constants: null for none.
   Result<Kernel> compile(const ir::Conv& conv, const ConstantWeights* constants,
@@ -33,6 +37,7 @@ class CONVGEN_SHARED EngineState {
                              const Make& make);
 
   const std::unique_ptr<KernelMaker> maker;
+  const KernelBundles bundles;
   ConvTexts texts;
   // By what was asked for: conv, engine, threads, schedule words. Keeps the kernels.
   KernelCache requests;
@@ -51,6 +56,8 @@ class CONVGEN_SHARED EngineState {
                                      const CompileOptions& options);
   KernelRecipe generic_recipe(const ir::Conv& conv, const SharedConstants& constants,
                               const Status& why);
+  Result<Kernel> link_bundled(const convgen_bundle_entry& entry, const ir::Conv& conv,
+                              const SharedConstants& constants);
   Result<Kernel> compile_blocking(const ir::Conv& conv, const SharedConstants& constants,
                                   const CompileOptions& options);
   Result<Kernel> compile_in_background(const ir::Conv& conv, const SharedConstants& constants,

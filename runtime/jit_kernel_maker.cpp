@@ -109,7 +109,9 @@ std::shared_ptr<KernelState> make_jit_state(const ir::Conv& conv, const Schedule
 Result<Engine> Engine::create(const EngineOptions& options) {
   auto maker = JitKernelMaker::create(options);
   if (!maker) return maker.status();
-  return Engine(std::make_shared<EngineState>(options, *std::move(maker)));
+  auto state = EngineState::create(options, *std::move(maker));
+  if (!state) return state.status();
+  return Engine(*std::move(state));
 }
 
 Result<std::unique_ptr<JitKernelMaker>> JitKernelMaker::create(const EngineOptions& options) {

@@ -95,7 +95,7 @@ class CONVGEN_API Kernel {
   explicit Kernel(std::shared_ptr<const KernelState> state) : state_(std::move(state)) {}
 
   const ir::Conv& conv() const;
-  // What computes: "jit" or "generic".
+  // What computes: "jit", "bundle" or "generic".
   const std::string& engine_name() const;
   // The schedule as text; empty for the generic path.
   const std::string& schedule() const;

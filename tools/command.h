@@ -29,6 +29,7 @@ using Outcome = Result<int>;
 // Adds a subcommand to app; when it is the one asked for, it runs as app parses and leaves its
 // outcome behind. outcome must outlive app.
 void add_emit(CLI::App& app, Outcome& outcome);
+void add_bundle(CLI::App& app, Outcome& outcome);
 void add_run(CLI::App& app, Outcome& outcome);
 void add_verify(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);

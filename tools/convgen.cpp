@@ -39,6 +39,7 @@ void add_commands(CLI::App& app, Outcome& outcome) {
       "show the versions of convgen and LLVM");
   app.require_subcommand(1);
   add_emit(app, outcome);
+  add_bundle(app, outcome);
   add_run(app, outcome);
   add_verify(app, outcome);
   add_bench(app, outcome);

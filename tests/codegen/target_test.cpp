@@ -225,5 +225,27 @@ TEST(CheckRunsOn, LevelsOfTheHostFollowItsLanes) {
   EXPECT_FALSE(check_runs_on(target_of("x86-64-v3"), host).ok());
 }
 
+// Vectors of unknown length are none of ours, whatever the CPU has.
+TEST(Target, LeavesScalableVectorsOfAArch64Off) {
+  const auto target = make_target("aarch64-linux-gnu", "neoverse-v1", "+sme");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  EXPECT_NE(target->feature_string().find("+neon"), std::string::npos);
+  for (const std::string& feature : target->features) {
+    EXPECT_FALSE(feature.starts_with("+sve")) << feature;
+    EXPECT_FALSE(feature.starts_with("+sme")) << feature;
+  }
+}
+
+TEST(Target, RiscvNeedsVectorsAndMultiplications) {
+  const auto target = make_target("riscv64-linux-gnu", "", "+m,+v");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  EXPECT_EQ(target->max_lanes, 4);
+  EXPECT_EQ(target->vector_registers, 32);
+  EXPECT_TRUE(target->has_fma);
+  for (const char* attrs : {"", "+m", "+v"})
+    EXPECT_EQ(make_target("riscv64-linux-gnu", "", attrs).status().code(), StatusCode::kUnsupported)
+        << attrs;
+}
+
 }  // namespace
 }  // namespace convgen::codegen

@@ -34,6 +34,16 @@ TEST_F(ToolTest, EmitsSeveralStagesUnderOnePrefix) {
   EXPECT_EQ(read_file(work_ / "k.ll"), expect_done({"emit", kConv}).out);
 }
 
+// With a header, code comes with the functions that it declares.
+TEST_F(ToolTest, EmitsTheCInterface) {
+  expect_done({"emit", kConv, "--emit=asm,header", "--function=conv1", "-o", "k"});
+  EXPECT_EQ(files(), (std::set<std::string>{"k.s", "k.h"}));
+  EXPECT_NE(read_file(work_ / "k.s").find("conv1_pack_weights:"), std::string::npos);
+  EXPECT_NE(read_file(work_ / "k.h").find("int conv1(const float* src,"), std::string::npos);
+  EXPECT_NE(expect_done({"emit", kConv, "--emit=header"}).out.find("int convgen_kernel("),
+            std::string::npos);
+}
+
 TEST_F(ToolTest, EmitsForOtherTargets) {
   const Words asm_for = {"emit", kConv, "--emit=asm", "--mcpu"};
   const auto emit_for = [&](const std::string& cpu) {
@@ -59,7 +69,6 @@ TEST_F(ToolTest, EmitsByAScheduleGivenByHand) {
 
 TEST_F(ToolTest, EmitRefusesBadRequests) {
   expect_refused({"emit", kConv, "--emit=wasm"}, "--emit=wasm: expected stages out of conv,");
-  expect_refused({"emit", kConv, "--emit=header"}, "--emit=header: not yet");
   expect_refused({"emit", kConv, "--emit=asm,obj"}, "--emit=obj: is no text, use -o FILE");
   expect_refused({"emit", kConv, "--emit=asm,llvm", "-o", "-"}, "-o PREFIX");
   expect_refused({"emit", kConv, "-o", "no/such/dir.ll"}, "no/such/dir.ll: No such file");
