@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 
 #include "ir/text.h"
+#include "python/arguments.h"
 #include "python/bindings.h"
 #include "python/errors.h"
 
@@ -90,9 +91,7 @@ std::string layout_word(ir::WeightsLayout layout, int spatial_rank) {
 
 ir::Conv read_conv(nb::handle conv) {
   if (const auto* made = find_instance<ir::Conv>(conv)) return *made;
-  if (!PyUnicode_Check(conv.ptr()))
-    raise_type_error(fmt::format("conv: {} found, expected a Conv or its text", python_type(conv)));
-  return unwrap(ir::parse_conv(nb::cast<std::string>(conv)));
+  return unwrap(ir::parse_conv(read_text(conv, "conv", "a Conv or its text")));
 }
 
 void bind_conv(nb::module_& m) {

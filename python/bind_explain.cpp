@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "codegen/schedule.h"
 #include "codegen/select_schedule.h"
 #include "codegen/target.h"
 #include "ir/text.h"
+#include "python/arguments.h"
 #include "python/bindings.h"
 #include "python/errors.h"
 #include "python/threads.h"
@@ -24,8 +24,7 @@ namespace {
 const PythonEngine& read_engine(nb::handle engine) {
   if (engine.is_none()) return default_engine();
   if (const auto* made = find_instance<PythonEngine>(engine)) return *made;
-  raise_type_error(
-      fmt::format("engine: {} found, expected an Engine", Py_TYPE(engine.ptr())->tp_name));
+  raise_type_error(fmt::format("engine: {} found, expected an Engine", python_type(engine)));
 }
 
 struct Explanation {
@@ -127,8 +126,8 @@ Explanation explain(nb::handle conv_or_text, nb::handle engine, const std::strin
   CompileOptions options;
   options.schedule = schedule;
   options.threads = read_threads(threads);
-  if (!(seconds >= 0) || std::isinf(seconds))
-    raise(invalid_argument(fmt::format("seconds: {} found, expected a finite number", seconds)));
+  if (!(seconds >= 0 && seconds <= 60))
+    raise(invalid_argument(fmt::format("seconds: {} found, expected 0 to 60", seconds)));
   const PoolLease pool(options.threads);
   Result<Explanation> explanation = internal_error("explain: not reached");
   {

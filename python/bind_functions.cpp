@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "python/arguments.h"
 #include "python/bindings.h"
 #include "python/errors.h"
 #include "python/nn_kernels.h"
@@ -133,13 +134,7 @@ void Call::choose_layouts() {
 
 std::string_view Call::activation() const {
   if (arguments_.activation.is_none()) return {};
-  Py_ssize_t size = 0;
-  if (!PyUnicode_Check(arguments_.activation.ptr()))
-    raise_type_error(fmt::format("activation: {} found, expected None or a str",
-                                 python_type(arguments_.activation)));
-  const char* text = PyUnicode_AsUTF8AndSize(arguments_.activation.ptr(), &size);
-  if (text == nullptr) throw nb::python_error();
-  return {text, static_cast<size_t>(size)};
+  return read_text(arguments_.activation, "activation", "None or a str");
 }
 
 void Call::check_operands(const FunctionKernel& kernel) const {

@@ -2,6 +2,7 @@
 // convgen.Kernel and what belongs to it. Tensors are taken where they lie, dense in the layouts of
 // the Conv; what is not is an error, never a copy.
 #include <fmt/format.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <chrono>

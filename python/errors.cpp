@@ -63,8 +63,6 @@ void raise_type_error(const std::string& message) {
   throw nb::python_error();
 }
 
-std::string python_type(nb::handle object) { return Py_TYPE(object.ptr())->tp_name; }
-
 nb::object message_or_none(const Status& status) {
   return status.ok() ? nb::none() : nb::object(nb::str(status.message().c_str()));
 }

@@ -33,9 +33,6 @@ T unwrap(Result<T> result) {
   return std::move(result).value();
 }
 
-// The name of an object's type, for messages.
-std::string python_type(nb::handle object);
-
 // An optional message: None where status is ok.
 nb::object message_or_none(const Status& status);
 

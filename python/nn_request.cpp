@@ -7,60 +7,37 @@
 #include <utility>
 
 #include "ir/text.h"
+#include "python/arguments.h"
 #include "python/errors.h"
 
 namespace convgen::python {
 namespace {
 
-// --- Numbers and lists of numbers ---
-
-int64_t read_int(nb::handle number, const char* name) {
-  if (!PyIndex_Check(number.ptr()))
-    raise_type_error(fmt::format("{}: {} found, expected an int", name, python_type(number)));
-  const nb::object index = nb::steal(PyNumber_Index(number.ptr()));
-  if (!index.is_valid()) throw nb::python_error();
-  int overflow = 0;
-  const long long value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-  if (overflow != 0) raise(invalid_argument(fmt::format("{}: a number beyond int64 found", name)));
-  return value;
-}
-
-// The items of a list, tuple or what else is a sequence, but not text.
-nb::object read_sequence(nb::handle object, const char* name, const std::string& expected) {
-  const bool is_text = PyUnicode_Check(object.ptr()) || PyBytes_Check(object.ptr());
-  if (is_text || !PySequence_Check(object.ptr()))
-    raise_type_error(fmt::format("{}: {} found, expected {}", name, python_type(object), expected));
-  const nb::object items = nb::steal(PySequence_Fast(object.ptr(), name));
-  if (!items.is_valid()) throw nb::python_error();
-  return items;
-}
-
-nb::handle item(const nb::object& items, Py_ssize_t i) {
-  return PySequence_Fast_GET_ITEM(items.ptr(), i);
-}
+constexpr const char* kAxesForms[] = {"an int or 1 or 3 ints", "an int or 1, 2 or 4 ints",
+                                      "an int or 1, 3 or 5 ints"};
 
 // One number for each spatial dimension from one number, from one for each, or from one for each
 // dimension of x, where those of batch and channels must be 1.
 void read_axes(nb::handle object, const char* name, const Request& request,
                std::array<int64_t, kMaxSpatial>& axes) {
   const int spatial = static_cast<int>(request.spatial_rank);
-  if (PyLong_Check(object.ptr())) {
+  if (PyIndex_Check(object.ptr()) && !PySequence_Check(object.ptr())) {
     std::fill_n(axes.begin(), spatial, read_int(object, name));
     return;
   }
-  const std::string expected = fmt::format("an int or 1, {} or {} ints", spatial, request.rank());
-  const nb::object items = read_sequence(object, name, expected);
-  const auto count = static_cast<int>(PySequence_Fast_GET_SIZE(items.ptr()));
+  const char* expected = kAxesForms[spatial - 1];
+  const nb::tuple items = read_sequence(object, name, expected);
+  const auto count = static_cast<int>(items.size());
   if (count != 1 && count != spatial && count != request.rank())
     raise(
         invalid_argument(fmt::format("{}: {} numbers found, expected {}", name, count, expected)));
   const bool whole = count == request.rank();
   for (int i = 0; i < spatial; ++i) {
     const int from = count == 1 ? 0 : i + (whole ? request.first_spatial_axis() : 0);
-    axes[i] = read_int(item(items, from), name);
+    axes[i] = read_int(items[from], name);
   }
-  if (!whole || (read_int(item(items, 0), name) == 1 &&
-                 read_int(item(items, request.channel_axis()), name) == 1))
+  if (!whole ||
+      (read_int(items[0], name) == 1 && read_int(items[request.channel_axis()], name) == 1))
     return;
   raise(invalid_argument(fmt::format("{}: those of batch and channels must be 1", name)));
 }
@@ -70,22 +47,22 @@ void read_axes(nb::handle object, const char* name, const Request& request,
 constexpr const char* kPaddings = "'SAME', 'VALID' or a (begin, end) for each dimension of x";
 
 std::pair<int64_t, int64_t> read_pair(nb::handle object) {
-  const nb::object pair = read_sequence(object, "padding", kPaddings);
-  if (PySequence_Fast_GET_SIZE(pair.ptr()) != 2)
-    raise(invalid_argument(fmt::format("padding: {} numbers of a dimension found, expected 2",
-                                       PySequence_Fast_GET_SIZE(pair.ptr()))));
-  return {read_int(item(pair, 0), "padding"), read_int(item(pair, 1), "padding")};
+  const nb::tuple pair = read_sequence(object, "padding", kPaddings);
+  if (pair.size() != 2)
+    raise(invalid_argument(
+        fmt::format("padding: {} numbers of a dimension found, expected 2", pair.size())));
+  return {read_int(pair[0], "padding"), read_int(pair[1], "padding")};
 }
 
 void read_pads(nb::handle padding, Request& request) {
-  const nb::object pairs = read_sequence(padding, "padding", kPaddings);
-  if (PySequence_Fast_GET_SIZE(pairs.ptr()) != request.rank())
-    raise(invalid_argument(fmt::format("padding: {} dimensions found, expected {}",
-                                       PySequence_Fast_GET_SIZE(pairs.ptr()), request.rank())));
+  const nb::tuple pairs = read_sequence(padding, "padding", kPaddings);
+  if (static_cast<int>(pairs.size()) != request.rank())
+    raise(invalid_argument(
+        fmt::format("padding: {} dimensions found, expected {}", pairs.size(), request.rank())));
   request.padding = Padding::kExplicit;
   const int first = request.first_spatial_axis();
   for (int axis = 0; axis < request.rank(); ++axis) {
-    const auto [begin, end] = read_pair(item(pairs, axis));
+    const auto [begin, end] = read_pair(pairs[axis]);
     const int spatial = axis - first;
     if (spatial >= 0 && spatial < request.spatial_rank) {
       request.pads[2 * spatial] = begin;
@@ -94,15 +71,6 @@ void read_pads(nb::handle padding, Request& request) {
       raise(invalid_argument("padding: those of batch and channels must be 0"));
     }
   }
-}
-
-std::string_view read_text(nb::handle text, const char* name, const std::string& expected) {
-  if (!PyUnicode_Check(text.ptr()))
-    raise_type_error(fmt::format("{}: {} found, expected {}", name, python_type(text), expected));
-  Py_ssize_t size = 0;
-  const char* bytes = PyUnicode_AsUTF8AndSize(text.ptr(), &size);
-  if (bytes == nullptr) throw nb::python_error();
-  return {bytes, static_cast<size_t>(size)};
 }
 
 // --- The convolution ---
@@ -240,10 +208,7 @@ void read_data_format(const Function& function, nb::handle data_format, Request&
   request.channels_first = 0;
   if (data_format.is_none()) return;
   const auto expected = [&] { return fmt::format("'N{0}C' or 'NC{0}'", spatial); };
-  if (!PyUnicode_Check(data_format.ptr()))
-    raise_type_error(
-        fmt::format("data_format: {} found, expected {}", python_type(data_format), expected()));
-  const std::string_view text = read_text(data_format, "data_format", "");
+  const std::string_view text = read_text(data_format, "data_format", "a str");
   const size_t size = spatial.size() + 2;
   if (text.size() == size && text[0] == 'N') {
     request.channels_first = text[1] == 'C' ? 1 : 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "python/arguments.h"
 #include "python/errors.h"
 
 namespace convgen::python {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "python/arguments.h"
 #include "python/errors.h"
 
 namespace convgen::python {
@@ -59,13 +60,9 @@ int available_threads() {
 }
 
 int read_threads(nb::handle threads) {
-  int overflow = 0;
-  if (!PyLong_Check(threads.ptr()))
-    raise_type_error(fmt::format("threads: {} found, expected an int", python_type(threads)));
-  const long count = PyLong_AsLongAndOverflow(threads.ptr(), &overflow);
-  if (overflow != 0 || count < 1 || count > kMaxThreads)
-    raise(invalid_argument(fmt::format("threads: {} found, expected 1 to {}",
-                                       nb::cast<std::string>(nb::str(threads)), kMaxThreads)));
+  const int64_t count = read_int(threads, "threads");
+  if (count < 1 || count > kMaxThreads)
+    raise(invalid_argument(fmt::format("threads: {} found, expected 1 to {}", count, kMaxThreads)));
   return static_cast<int>(count);
 }
 
