@@ -80,12 +80,7 @@ nb::object emit(nb::handle conv, const std::string& stage, const std::string& mt
                 const std::string& schedule, nb::handle constant_weights, bool assume_finite) {
   EmitRequest request{read_conv(conv), stage, mtriple, mcpu, mattr, function, schedule, {}};
   request.constants = read_constant_weights(constant_weights, request.conv, assume_finite);
-  Result<std::string> bytes = internal_error("emit: not reached");
-  {
-    const nb::gil_scoped_release released;
-    bytes = emit_stage(request);
-  }
-  const std::string content = unwrap(std::move(bytes));
+  const std::string content = unwrap(without_gil([&] { return emit_stage(request); }));
   if (is_text(stage)) return nb::str(content.data(), content.size());
   return nb::bytes(content.data(), content.size());
 }

@@ -53,13 +53,11 @@ PythonKernel compile(const PythonEngine& self, nb::handle conv_or_text, nb::hand
   const ir::Conv conv = read_conv(conv_or_text);
   const CompileOptions options = read_compile_options(engine, schedule, threads, mode, deadline);
   const auto constants = read_constant_weights(constant_weights, conv, assume_finite);
-  std::optional<Result<Kernel>> kernel;
-  {
-    const nb::gil_scoped_release released;
-    kernel.emplace(constants ? self.engine.compile(conv, *constants, options)
-                             : self.engine.compile(conv, options));
-  }
-  return {unwrap(*std::move(kernel)), options.threads};
+  auto kernel = without_gil([&] {
+    return constants ? self.engine.compile(conv, *constants, options)
+                     : self.engine.compile(conv, options);
+  });
+  return {unwrap(std::move(kernel)), options.threads};
 }
 
 nb::list prepare(const PythonEngine& self, nb::handle convs_or_texts, nb::handle threads,
@@ -69,11 +67,7 @@ nb::list prepare(const PythonEngine& self, nb::handle convs_or_texts, nb::handle
   PrepareOptions options;
   options.threads = std::min(compile_threads, available_threads());
   options.compile.threads = read_threads(threads);
-  std::vector<Result<Kernel>> results;
-  {
-    const nb::gil_scoped_release released;
-    results = self.engine.prepare(convs, options);
-  }
+  auto results = without_gil([&] { return self.engine.prepare(convs, options); });
   nb::list kernels;
   for (Result<Kernel>& result : results) {
     if (result.ok())
@@ -85,12 +79,7 @@ nb::list prepare(const PythonEngine& self, nb::handle convs_or_texts, nb::handle
 }
 
 PythonEngine create(const EngineOptions& options) {
-  std::optional<Result<Engine>> engine;
-  {
-    const nb::gil_scoped_release released;
-    engine.emplace(Engine::create(options));
-  }
-  return {unwrap(*std::move(engine)), options.mcpu};
+  return {unwrap(without_gil([&] { return Engine::create(options); })), options.mcpu};
 }
 
 void bind_stats(nb::module_& m) {

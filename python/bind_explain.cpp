@@ -129,12 +129,8 @@ Explanation explain(nb::handle conv_or_text, nb::handle engine, const std::strin
   if (!(seconds >= 0 && seconds <= 60))
     raise(invalid_argument(fmt::format("seconds: {} found, expected 0 to 60", seconds)));
   const PoolLease pool(options.threads);
-  Result<Explanation> explanation = internal_error("explain: not reached");
-  {
-    const nb::gil_scoped_release released;
-    explanation = explain_conv(asked, conv, options, seconds, pool.parallel_for());
-  }
-  return unwrap(std::move(explanation));
+  return unwrap(without_gil(
+      [&] { return explain_conv(asked, conv, options, seconds, pool.parallel_for()); }));
 }
 
 std::string print_explanation(const Explanation& e) {
@@ -153,12 +149,7 @@ std::string print_explanation(const Explanation& e) {
 
 PeakRate peak(nb::handle engine) {
   const Engine& asked = read_engine(engine).engine;
-  Result<PeakRate> rate = internal_error("measure_peak: not reached");
-  {
-    const nb::gil_scoped_release released;
-    rate = measure_peak(asked);
-  }
-  return unwrap(std::move(rate));
+  return unwrap(without_gil([&] { return measure_peak(asked); }));
 }
 
 }  // namespace

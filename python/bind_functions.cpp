@@ -26,13 +26,17 @@ class Operand {
     object_ = object;
     tensor_.emplace(object, name);
   }
-  void copy() {
+  // False where it is dense as declared, true where it is in the other order; else copies it.
+  bool take(const AxisOrder& other) {
+    const bool as_other = !tensor_->is_dense(kAsDeclared) && tensor_->is_dense(other);
+    if (!as_other) copy_unless_dense();
+    return as_other;
+  }
+  void copy_unless_dense() {
+    if (!tensor_ || tensor_->is_dense(kAsDeclared)) return;
     const char* name = tensor_->name();
     copy_ = dense_copy(object_);
     tensor_.emplace(copy_, name);
-  }
-  void copy_unless_dense(const AxisOrder& order) {
-    if (!tensor_->is_dense(order)) copy();
   }
   bool is_given() const { return tensor_.has_value(); }
   const Tensor& operator*() const { return *tensor_; }
@@ -55,6 +59,7 @@ class Call {
   void read_operand(Operand& operand, nb::handle object, const char* name, int rank);
   void read_options();
   void choose_layouts();
+  bool choose_other_result(const AxisOrder& other);
   void check_operands(const FunctionKernel& kernel) const;
   std::string_view activation() const;
 
@@ -104,32 +109,25 @@ Call::Call(const Function& function, const Arguments& arguments)
   choose_layouts();
 }
 
-// Each tensor is taken as it lies, where it is dense in one of the two orders there are for it. add
-// must lie as the result does.
+// Each tensor is taken as it lies, where it is dense in one of the two orders there are for it.
 void Call::choose_layouts() {
   const bool declared = request_.channels_first != 0;
   const AxisOrder other = activation_order(request_, !declared);
-  request_.x_channels_first = declared ? 1 : 0;
-  request_.dst_channels_first = declared ? 1 : 0;
-  if (!x_->is_dense(kAsDeclared)) {
-    x_.copy_unless_dense(other);
-    if (!x_->is_dense(kAsDeclared)) request_.x_channels_first = declared ? 0 : 1;
-  }
-  if (!w_->is_dense(kAsDeclared)) {
-    w_.copy_unless_dense(filter_order(request_, /*filter_first=*/true));
-    if (!w_->is_dense(kAsDeclared)) request_.filter_first = 1;
-  }
-  if (out_.is_given()) {
-    out_is_direct_ = out_->is_dense(kAsDeclared);
-    if (!out_is_direct_ && out_->is_dense(other) && (!add_.is_given() || add_->is_dense(other))) {
-      out_is_direct_ = true;
-      request_.dst_channels_first = declared ? 0 : 1;
-    }
-  }
-  if (add_.is_given() && request_.dst_channels_first == request_.channels_first)
-    add_.copy_unless_dense(kAsDeclared);
-  if (bias_.is_given()) bias_.copy_unless_dense(kAsDeclared);
-  if (scale_.is_given()) scale_.copy_unless_dense(kAsDeclared);
+  request_.x_channels_first = x_.take(other) != declared ? 1 : 0;
+  request_.filter_first = w_.take(filter_order(request_, /*filter_first=*/true)) ? 1 : 0;
+  request_.dst_channels_first = choose_other_result(other) != declared ? 1 : 0;
+  if (request_.dst_channels_first == request_.channels_first) add_.copy_unless_dense();
+  bias_.copy_unless_dense();
+  scale_.copy_unless_dense();
+}
+
+// True where out is written in the other order; add must lie as it does.
+bool Call::choose_other_result(const AxisOrder& other) {
+  if (!out_.is_given()) return false;
+  out_is_direct_ = out_->is_dense(kAsDeclared);
+  if (out_is_direct_ || !out_->is_dense(other)) return false;
+  out_is_direct_ = !add_.is_given() || add_->is_dense(other);
+  return out_is_direct_;
 }
 
 std::string_view Call::activation() const {

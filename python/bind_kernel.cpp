@@ -72,18 +72,15 @@ nb::object call_kernel(const PythonKernel& self, const CallArguments& call) {
 PackedWeights pack(const PythonKernel& self, nb::handle array) {
   Operand weights;
   const float* data = weights.read(array, "weights", self.weights_dims, self.weights_layout);
-  const nb::gil_scoped_release released;
-  Result<PackedWeights> packed = self.kernel.pack(data);
-  const nb::gil_scoped_acquire acquired;
-  return unwrap(std::move(packed));
+  return unwrap(without_gil([&] { return self.kernel.pack(data); }));
 }
 
 bool wait(const PythonKernel& self, std::optional<double> seconds) {
   constexpr double kLongest = 1e9;  // some thirty years, and no overflow in nanoseconds
   const double longest = std::min(seconds.value_or(kLongest), kLongest);
-  const nb::gil_scoped_release released;
-  return self.kernel.wait_for(
-      std::chrono::nanoseconds(longest > 0 ? static_cast<int64_t>(longest * 1e9) : int64_t{0}));
+  const auto nanoseconds =
+      std::chrono::nanoseconds(longest > 0 ? static_cast<int64_t>(longest * 1e9) : int64_t{0});
+  return without_gil([&] { return self.kernel.wait_for(nanoseconds); });
 }
 
 void bind_compile_stats(nb::module_& m) {
@@ -171,12 +168,7 @@ PythonKernel::PythonKernel(Kernel made, int threads_hint)
 
 void run_released(const Kernel& kernel, const RunArgs& args, int threads) {
   const PoolLease pool(kernel.tasks() > 1 ? threads : 1);
-  Status status;
-  {
-    const nb::gil_scoped_release released;
-    status = kernel.run(args, pool.parallel_for());
-  }
-  check(status);
+  check(without_gil([&] { return kernel.run(args, pool.parallel_for()); }));
 }
 
 void bind_kernel(nb::module_& m) {

@@ -20,12 +20,11 @@ VerifyData read_data(const std::string& data) {
 }
 
 // A Kernel, or what the default engine makes of a convolution.
-Result<Kernel> find_kernel(nb::handle kernel_or_conv) {
+Result<Kernel> kernel_of(nb::handle kernel_or_conv) {
   if (const auto* made = find_instance<PythonKernel>(kernel_or_conv)) return made->kernel;
   const ir::Conv conv = read_conv(kernel_or_conv);
   const Engine& engine = default_engine().engine;
-  const nb::gil_scoped_release released;
-  return engine.compile(conv);
+  return without_gil([&] { return engine.compile(conv); });
 }
 
 VerifyReport verify(nb::handle kernel_or_conv, uint64_t seed, const std::string& data,
@@ -34,13 +33,8 @@ VerifyReport verify(nb::handle kernel_or_conv, uint64_t seed, const std::string&
       .seed = seed, .data = read_data(data), .max_multiply_adds = max_multiply_adds};
   const PoolLease pool(read_threads(threads));
   options.parallel_for = pool.parallel_for();
-  const Kernel kernel = unwrap(find_kernel(kernel_or_conv));
-  Result<VerifyReport> report = internal_error("verify: not reached");
-  {
-    const nb::gil_scoped_release released;
-    report = verify_kernel(kernel, options);
-  }
-  return unwrap(std::move(report));
+  const Kernel kernel = unwrap(kernel_of(kernel_or_conv));
+  return unwrap(without_gil([&] { return verify_kernel(kernel, options); }));
 }
 
 }  // namespace

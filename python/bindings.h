@@ -67,6 +67,13 @@ std::optional<ConstantWeights> read_constant_weights(nb::handle weights, const i
 // The CPU that an Engine compiles for: what is given, else CONVGEN_MCPU, else "", the host.
 std::string resolve_mcpu(const std::string& mcpu);
 
+// What work returns, done while other Python threads run. It must touch no Python object.
+template <typename Work>
+auto without_gil(const Work& work) {
+  const nb::gil_scoped_release released;
+  return work();
+}
+
 // Runs with the GIL released on so many threads; throws what run() says.
 void run_released(const Kernel& kernel, const RunArgs& args, int threads);
 

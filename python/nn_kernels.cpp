@@ -2,7 +2,6 @@
 #include "python/nn_kernels.h"
 
 #include <cstring>
-#include <optional>
 #include <type_traits>
 
 #include "ir/text.h"
@@ -56,14 +55,10 @@ std::shared_ptr<const FunctionKernel> make_kernel(const Function& function, cons
   const ir::Conv conv = unwrap(ir::make_conv(make_spec(function, request, activation)));
   const int threads = choose_threads(request, conv);
   const Engine& engine = default_engine().engine;
-  std::optional<Result<Kernel>> kernel;
-  {
-    const nb::gil_scoped_release released;
-    kernel.emplace(engine.compile(conv, {.threads = threads}));
-  }
+  Kernel kernel = unwrap(without_gil([&] { return engine.compile(conv, {.threads = threads}); }));
   const std::vector<int64_t> dims = dst_dims(request, conv);
   return std::make_shared<const FunctionKernel>(
-      FunctionKernel{unwrap(*std::move(kernel)), threads, dims, make_shape(dims)});
+      FunctionKernel{std::move(kernel), threads, dims, make_shape(dims)});
 }
 
 }  // namespace
