@@ -60,7 +60,8 @@ LAYERS = {
     "sharpen": text,
     "resnet50 3x3": "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=same",
     "resnet50 1x1": "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:1x1x64x256",
-    "mobilenet dw": "conv2d src=f32:nhwc:1x56x56x144 weights=f32:hwio:3x3x1x144 groups=144 pads=same",
+    "mobilenet dw": "conv2d src=f32:nhwc:1x56x56x144 weights=f32:hwio:3x3x1x144 groups=144 "
+                    "pads=same",
 }
 shares = {name: convgen.explain(conv, seconds=0.05) for name, conv in LAYERS.items()}
 for name, explained in shares.items():

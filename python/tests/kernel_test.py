@@ -7,7 +7,8 @@ import pytest
 import convgen
 import reference
 
-TEXT = "conv2d src=f32:nhwc:2x8x9x4 weights=f32:hwio:3x3x2x6 strides=2x1 pads=same groups=2 post=bias,relu"
+TEXT = ("conv2d src=f32:nhwc:2x8x9x4 weights=f32:hwio:3x3x2x6 strides=2x1 pads=same groups=2 "
+        "post=bias,relu")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,8 @@ def test_packed_weights_serve_every_size_of_image(engine, real):
                                    schedule="direct tile=3x1") for n in (8, 12))
     w = real(3, 3, 8, 16)
     packed = small.pack(w)
-    assert packed.nbytes >= w.nbytes and packed.tag == large.packed_tag and packed.tag in repr(packed)
+    assert packed.nbytes >= w.nbytes and packed.tag in repr(packed)
+    assert packed.tag == large.packed_tag
     x = real(1, 12, 12, 8)
     np.testing.assert_array_equal(large(x, packed), large(x, w))
 

@@ -73,7 +73,8 @@ def test_activations(real, name):
 def test_tensors_in_and_out(real):
     x, w = real(1, 8, 9, 3), real(3, 3, 3, 8)
     found = convgen.conv2d(tf.constant(x), tf.constant(w), padding="SAME")
-    assert reference.close(tf.convert_to_tensor(found).numpy(), tf.nn.conv2d(x, w, 1, "SAME").numpy())
+    assert reference.close(tf.convert_to_tensor(found).numpy(),
+                           tf.nn.conv2d(x, w, 1, "SAME").numpy())
     with pytest.raises(ValueError, match="^out: is read-only"):
         convgen.conv2d(x, w, padding="SAME", out=tf.zeros((1, 8, 9, 8)))
 
