@@ -67,7 +67,9 @@ install(
   FILES ${PROJECT_SOURCE_DIR}/runtime/convgen.hpp ${PROJECT_SOURCE_DIR}/runtime/convgen.h
   DESTINATION ${convgen_include_dir})
 
-install(TARGETS convgen_tool)
+if(TARGET convgen_tool)
+  install(TARGETS convgen_tool)
+endif()
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # find_package
@@ -81,6 +83,7 @@ install(
     ${convgen_generated_dir}/convgen-config.cmake
     ${convgen_generated_dir}/convgen-config-version.cmake
     ${CMAKE_CURRENT_LIST_DIR}/FindPthreadpool.cmake
+    ${CMAKE_CURRENT_LIST_DIR}/convgen_add_bundle.cmake
   DESTINATION ${convgen_cmake_dir})
 
 # pkg-config
