@@ -13,6 +13,7 @@
 
 #include "runtime/c_api_support.h"
 #include "runtime/engine_state.h"
+#include "runtime/generic_kernel.h"
 #include "runtime/kernel_state.h"
 #include "tests/support/c_api.h"
 
