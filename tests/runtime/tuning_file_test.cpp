@@ -35,6 +35,7 @@ const char* const kHeader = "convgen-tuning 1\n";
 // Legal everywhere, selected nowhere.
 const char* const kOdd =
     "direct lanes=4 tile=3x1 ic_unroll=1 order=oc_outer unroll=tile edges=ranged epilogue=loop "
+    "stores=cached "
     "output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=2 tiles_per_task=0 "
     "blocks_per_task=0";
 

@@ -42,6 +42,7 @@ TEST_F(ToolTest, ExplainSaysWhatTheTuningFileSays) {
   for (int field = 0; field < 3; ++field) at = file.find('\t', at) + 1;  // the schedule's
   const std::string odd =
       "direct lanes=4 tile=3x1 ic_unroll=1 order=oc_outer unroll=tile edges=ranged epilogue=loop "
+      "stores=cached "
       "output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=2 tiles_per_task=0 "
       "blocks_per_task=0";
   write_text(work_ / "cache/tuning", file.replace(at, file.find('\t', at) - at, odd));

@@ -15,7 +15,7 @@ TEST_F(ToolTest, ShowsVersionAndHelp) {
 }
 
 TEST_F(ToolTest, RefusesBadCommandLines) {
-  expect_refused({"frobnicate"}, "unknown command 'frobnicate', expected one of emit, run");
+  expect_refused({"frobnicate"}, "unknown command 'frobnicate', expected one of emit, bundle, run");
   expect_refused({""}, "unknown command ''");
   expect_refused({"--frobnicate"},
                  "--frobnicate: no option of convgen, expected one of --version,");

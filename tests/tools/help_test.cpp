@@ -116,7 +116,7 @@ TEST_F(HelpTest, IsTheSameByCommandAndByOption) {
   for (const std::string& command : commands())
     EXPECT_EQ(command == "help" ? help_of(command) : expect_done({"help", command}).out,
               help_of(command));
-  expect_refused({"help", "verfy"}, "COMMAND: verfy: expected emit, run, ");
+  expect_refused({"help", "verfy"}, "COMMAND: verfy: expected emit, bundle, run, ");
   expect_refused({"help", "verfy"}, "; did you mean 'verify'?");
 }
 
