@@ -172,7 +172,7 @@ def test_the_classes():
 
 
 def test_each_code_has_its_class(tmp_path):
-    with pytest.raises(convgen.InvalidArgument, match="did you mean nhwc"):
+    with pytest.raises(convgen.InvalidArgument, match="did you mean 'nhwc'"):
         convgen.Conv("conv2d src=f32:nwhc:1x9x11x4 weights=f32:hwio:3x3x4x8")
     with pytest.raises(convgen.Unsupported, match="type s8 is reserved"):
         convgen.Conv("conv2d src=s8:nhwc:1x9x11x4 weights=f32:hwio:3x3x4x8")
