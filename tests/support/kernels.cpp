@@ -175,7 +175,7 @@ void announce_in_case_of_fault(const std::string& command) {
   struct sigaction action = {};
   action.sa_handler = print_announced;
   action.sa_flags = SA_RESETHAND;
-  for (const int signal_number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE})
+  for (const int signal_number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGPROF})
     sigaction(signal_number, &action, nullptr);
 }
 
