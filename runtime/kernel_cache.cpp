@@ -8,6 +8,8 @@
 #include <exception>
 #include <new>
 
+#include "runtime/float_modes.h"
+
 namespace convgen {
 
 Result<Kernel> without_exceptions(const std::function<Result<Kernel>()>& make) {
@@ -47,6 +49,7 @@ Result<Kernel> KernelCache::get_or_make(std::string_view key, const Maker& make)
     if (!keeps()) forget_the_dead(dropped);
     slots_[std::string(key)].pending = promise.get_future().share();
   }
+  const DefaultFloatModes modes;  // what is kept for all may not depend on who asked first
   Result<Kernel> kernel = without_exceptions(make);  // those who wait must wake
   {
     std::lock_guard lock(mutex_);
