@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The floating-point modes of a thread: rounding, flush-to-zero, which exceptions trap. A caller may
-// have set any. What is kept for others must not depend on them, and what it asks of other threads
-// must be done by them too.
+// The floating-point modes of a thread: rounding, flush-to-zero, which exceptions trap. A caller
+// may have set any. What is kept for others must not depend on them, and what it asks of other
+// threads must be done by them too.
 #pragma once
 
 #include <fenv.h>

@@ -151,8 +151,7 @@ TEST_P(FlushToZeroTest, OtherThreadsWorkByTheModesOfTheCaller) {
   HostTensors all = tensors(kernel, Data::kReals);
   for (float& x : all.src) x *= 0x1p-126f;
   const std::vector<float> expected = run_under(kFlush, kernel, all);
-  EXPECT_TRUE(same_bits(expected,
-                        run_under(kFlush, kernel, all, {.parallel_for = &elsewhere})));
+  EXPECT_TRUE(same_bits(expected, run_under(kFlush, kernel, all, {.parallel_for = &elsewhere})));
   EXPECT_FALSE(same_bits(expected, run_kernel(kernel, all))) << "nothing was flushed";
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Offsets beyond 2^31 and 2^32 bytes, in src, weights and dst, by every algorithm. Tensors are
-// sparse, and shapes are such that little of them is touched: taps and outputs 30,000 rows apart,
-// or only some of the tasks of a kernel run. Memory used stays below 1 GiB.
+// Offsets beyond 2^31 and 2^32, in src and dst in floats, in weights in bytes, by every algorithm.
+// Tensors are sparse, and shapes are such that little of them is touched: taps and outputs 120,000
+// rows apart, or only some of the tasks of a kernel run. Memory used stays below 1 GiB.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@
 namespace convgen::testing {
 namespace {
 
-constexpr int64_t kFloatsOf4GiB = int64_t{1} << 30;
+constexpr int64_t kBeyond32Bits = int64_t{1} << 32;
 constexpr const char* kNoRoom = "the system refuses so many addresses";
 
 // -4 ... 4 without 0, by place alone.
@@ -120,7 +120,7 @@ class HugeSourceTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(HugeSourceTest, IsReadToItsEnd) {
   const ir::Conv conv = conv_of(GetParam().conv);
-  ASSERT_GT(conv.src_elements(), kFloatsOf4GiB);
+  ASSERT_GT(conv.src_elements(), kBeyond32Bits);
   SparseTensor src(conv.src_elements());
   if (!src.exists()) GTEST_SKIP() << kNoRoom;
   fill_rows_that_are_read(conv, src);
@@ -150,56 +150,61 @@ TEST_P(HugeSourceTest, IsReadToItsEnd) {
   EXPECT_LT(resident_bytes(), int64_t{1} << 30);
 }
 
-// Taps 30,000 rows apart, or images; 71,680 bytes a row: the last ones begin behind 2^32 bytes.
+// Taps 120,000 rows apart, or images; 17,920 floats a row: the second one begins behind 2^31
+// floats, the third behind 2^32.
 constexpr std::array kHugeSources{
     Case{"direct",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x16x8 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x16x8 dilations=120000x1 "
          "post=bias",
          "direct tile=3x1 order=pixel_outer unroll=tile merge_rows=0"},
     Case{"direct_taps",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x1x16x5 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x1x16x5 dilations=120000x1 "
          "strides=1x40 post=bias",
          "direct tile=2x1 order=pixel_outer unroll=taps edges=ranged merge_rows=0"},
-    Case{"planar",
-         "conv2d src=f32:nchw:1x2x60003x9000 weights=f32:oihw:3x2x3x3 dilations=30000x1 post=bias",
-         "planar tile=16x1 unroll=tile"},
+    Case{
+        "planar",
+        "conv2d src=f32:nchw:1x2x240003x9000 weights=f32:oihw:3x2x3x3 dilations=120000x1 post=bias",
+        "planar tile=16x1 unroll=tile"},
     Case{"staged",
-         "conv2d src=f32:nhwc:3x30001x5974x3 weights=f32:hwio:1x3x3x4 strides=30000x1 post=bias",
+         "conv2d src=f32:nhwc:3x120001x5974x3 weights=f32:hwio:1x3x3x4 strides=120000x1 post=bias",
          "staged tile=16x2 order=pixel_outer unroll=tile merge_rows=0 prefetch=0 rows_per_task=1"},
     Case{"grouped",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x4x16 dilations=30000x1 groups=4 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x4x16 dilations=120000x1 "
+         "groups=4 "
          "post=bias",
          "grouped tile=2x1 unroll=row"},
     Case{"rotated",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x4x16 dilations=30000x1 groups=4 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x4x16 dilations=120000x1 "
+         "groups=4 "
          "post=bias",
          "rotated tile=2x1 unroll=taps"},
     Case{"depthwise",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x1x16 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x1x16 dilations=120000x1 "
          "groups=16 post=bias",
          "depthwise unroll=taps"},
     Case{"winograd",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x16x8 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x16x8 dilations=120000x1 "
          "post=bias",
          "winograd tile=3x1 order=oc_outer unroll=tile edges=exact output_tile=4 merge_rows=0 "
          "tiles_per_task=0"},
     Case{"filter",
-         "conv2d src=f32:nhwc:1x60003x5974x3 weights=f32:hwio:3x3x1x3 dilations=30000x1 groups=3 "
+         "conv2d src=f32:nhwc:1x240003x5974x3 weights=f32:hwio:3x3x1x3 dilations=120000x1 groups=3 "
          "post=bias",
          "filter lanes=4 tile=24x2 unroll=tile passes=1", "random"},
     Case{"filter_in_two_passes",
-         "conv2d src=f32:nhwc:1x60003x17920x1 weights=f32:hwio:3x3x1x1 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x17920x1 weights=f32:hwio:3x3x1x1 dilations=120000x1 "
          "post=bias",
          "filter lanes=4 tile=8x2 unroll=tile passes=2", "box"},
     Case{"generic",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x16x8 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x16x8 dilations=120000x1 "
          "post=bias",
          ""},
-    Case{"generic_nchw",
-         "conv2d src=f32:nchw:1x2x60003x9000 weights=f32:oihw:3x2x3x3 dilations=30000x1 post=bias",
-         ""},
+    Case{
+        "generic_nchw",
+        "conv2d src=f32:nchw:1x2x240003x9000 weights=f32:oihw:3x2x3x3 dilations=120000x1 post=bias",
+        ""},
     Case{"generic_depthwise",
-         "conv2d src=f32:nhwc:1x60003x1120x16 weights=f32:hwio:3x3x1x16 dilations=30000x1 "
+         "conv2d src=f32:nhwc:1x240003x1120x16 weights=f32:hwio:3x3x1x16 dilations=120000x1 "
          "groups=16 post=bias",
          ""},
 };
@@ -209,16 +214,16 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, HugeSourceTest, ::testing::ValuesIn(kHugeSo
 
 // --- dst ---
 
-// Runs two tasks at the beginning, at the end, and where dst passes 2^31 and 2^32 bytes, each on a
+// Runs two tasks at the beginning, at the end, and where dst passes 2^31 and 2^32 floats, each on a
 // thread of its own.
 struct SomeTasks {
   int64_t dst_elements;
 
   static void run(void* self, int64_t tasks, TaskFunction body, void* context) {
-    const double share =
-        static_cast<double>(tasks) / static_cast<double>(static_cast<SomeTasks*>(self)->dst_elements);
-    std::vector<int64_t> begins = {0, static_cast<int64_t>(share * 0x1p29),
-                                   static_cast<int64_t>(share * 0x1p30), tasks - 2};
+    const double share = static_cast<double>(tasks) /
+                         static_cast<double>(static_cast<SomeTasks*>(self)->dst_elements);
+    std::vector<int64_t> begins = {0, static_cast<int64_t>(share * 0x1p31),
+                                   static_cast<int64_t>(share * 0x1p32), tasks - 2};
     begins.erase(std::unique(begins.begin(), begins.end()), begins.end());
     std::vector<std::thread> threads;
     for (const int64_t begin : begins)
@@ -231,10 +236,10 @@ class HugeDestinationTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(HugeDestinationTest, IsWrittenToItsEnd) {
   const ir::Conv conv = conv_of(GetParam().conv);
-  ASSERT_GT(conv.dst_elements(), kFloatsOf4GiB);
+  ASSERT_GT(conv.dst_elements(), kBeyond32Bits);
   SparseTensor src(conv.src_elements());
   if (!src.exists()) GTEST_SKIP() << kNoRoom;
-  for (const int64_t place : {int64_t{0}, kFloatsOf4GiB / 2, kFloatsOf4GiB, conv.dst_elements()}) {
+  for (const int64_t place : {int64_t{0}, kBeyond32Bits / 2, kBeyond32Bits, conv.dst_elements()}) {
     const int64_t row = place / (conv.dst_elements() / conv.in.h);
     for (int64_t h = std::max<int64_t>(row - 6, 0); h < std::min(row + 6, conv.in.h); ++h)
       fill_row(conv, src, h);
@@ -249,16 +254,15 @@ TEST_P(HugeDestinationTest, IsWrittenToItsEnd) {
   SomeTasks some{conv.dst_elements()};
   const ParallelFor parallel_for{&some, SomeTasks::run};
   ASSERT_GT(kernel.tasks(), 8) << kernel.schedule();
-  const Status status =
-      kernel.run(args_of(kernel, src.data(), small, dst.data()), &parallel_for);
+  const Status status = kernel.run(args_of(kernel, src.data(), small, dst.data()), &parallel_for);
   ASSERT_TRUE(status.ok()) << status.message();
 
   const std::vector<int64_t> written = dst.nonzero_places();
   ASSERT_FALSE(written.empty());
   EXPECT_EQ(written.front(), 0);
   EXPECT_EQ(written.back(), conv.dst_elements() - 1);
-  const auto beyond = std::lower_bound(written.begin(), written.end(), kFloatsOf4GiB / 2);
-  EXPECT_LT(*beyond, kFloatsOf4GiB) << "nothing between 2^31 and 2^32 bytes";
+  const auto beyond = std::lower_bound(written.begin(), written.end(), kBeyond32Bits / 2);
+  EXPECT_LT(*beyond, kBeyond32Bits) << "nothing between 2^31 and 2^32 floats";
   for (size_t i = 0; i < written.size(); i += 1 + written.size() / 100'000) {
     const auto due =
         ir::interpret_output(conv, inputs, output_at(conv, written[i]), kernel.summation());
@@ -270,48 +274,53 @@ TEST_P(HugeDestinationTest, IsWrittenToItsEnd) {
 }
 
 constexpr std::array kHugeDestinations{
-    Case{"direct", "conv2d src=f32:nhwc:1x8200x2060x1 weights=f32:hwio:3x3x1x64 pads=1x1 post=bias",
+    Case{"direct",
+         "conv2d src=f32:nhwc:1x32800x2060x1 weights=f32:hwio:3x3x1x64 pads=1x1 post=bias",
          "direct tile=3x2 order=pixel_outer unroll=tile merge_rows=0 rows_per_task=2"},
     Case{"direct_channels_outside",
-         "conv2d src=f32:nhwc:1x8200x2060x1 weights=f32:hwio:3x3x1x64 dst=f32:nchw pads=1x1 "
+         "conv2d src=f32:nhwc:1x32800x2060x1 weights=f32:hwio:3x3x1x64 dst=f32:nchw pads=1x1 "
          "post=bias",
          "direct tile=4x1 order=oc_outer unroll=tile merge_rows=0"},
-    Case{"planar", "conv2d src=f32:nchw:1x1x8200x2060 weights=f32:oihw:64x1x3x3 pads=1x1 post=bias",
+    Case{"planar",
+         "conv2d src=f32:nchw:1x1x32800x2060 weights=f32:oihw:64x1x3x3 pads=1x1 post=bias",
          "planar tile=16x2 unroll=tile"},
-    Case{"staged", "conv2d src=f32:nhwc:1x8200x8240x2 weights=f32:hwio:3x3x2x16 pads=1x1 post=bias",
+    Case{"staged",
+         "conv2d src=f32:nhwc:1x32800x8240x2 weights=f32:hwio:3x3x2x16 pads=1x1 post=bias",
          "staged tile=16x2 order=pixel_outer unroll=tile merge_rows=0 prefetch=0 rows_per_task=2"},
     Case{"grouped",
-         "conv2d src=f32:nhwc:1x8200x2060x64 weights=f32:hwio:3x3x4x64 groups=16 pads=1x1 "
+         "conv2d src=f32:nhwc:1x32800x2060x64 weights=f32:hwio:3x3x4x64 groups=16 pads=1x1 "
          "post=bias",
-         "grouped tile=2x1 unroll=row"},
+         "grouped tile=2x1 unroll=row rows_per_task=2"},
     Case{"rotated",
-         "conv2d src=f32:nhwc:1x8200x2060x64 weights=f32:hwio:3x3x4x64 groups=16 pads=1x1 "
+         "conv2d src=f32:nhwc:1x32800x2060x64 weights=f32:hwio:3x3x4x64 groups=16 pads=1x1 "
          "post=bias",
-         "rotated tile=2x1 unroll=taps"},
+         "rotated tile=2x1 unroll=taps rows_per_task=2"},
     Case{"depthwise",
-         "conv2d src=f32:nhwc:1x8200x2060x64 weights=f32:hwio:3x3x1x64 groups=64 pads=1x1 "
+         "conv2d src=f32:nhwc:1x32800x2060x64 weights=f32:hwio:3x3x1x64 groups=64 pads=1x1 "
          "post=bias",
-         "depthwise unroll=taps"},
+         "depthwise unroll=taps rows_per_task=2"},
     Case{"winograd",
-         "conv2d src=f32:nhwc:1x8200x2060x3 weights=f32:hwio:3x3x3x64 pads=1x1 post=bias",
+         "conv2d src=f32:nhwc:1x32800x2060x3 weights=f32:hwio:3x3x3x64 pads=1x1 post=bias",
          "winograd tile=3x1 order=oc_outer unroll=tile edges=exact output_tile=4 merge_rows=0 "
          "tiles_per_task=24"},
     Case{"filter",
-         "conv2d src=f32:nhwc:1x8200x43700x3 weights=f32:hwio:3x3x1x3 groups=3 pads=1x1 post=bias",
+         "conv2d src=f32:nhwc:1x32800x43700x3 weights=f32:hwio:3x3x1x3 groups=3 pads=1x1 post=bias",
          "filter lanes=4 tile=24x2 unroll=tile passes=1 rows_per_task=2", "random"},
     Case{"filter_in_two_passes",
-         "conv2d src=f32:nhwc:1x8200x131100x1 weights=f32:hwio:3x3x1x1 pads=1x1 post=bias",
+         "conv2d src=f32:nhwc:1x32800x131100x1 weights=f32:hwio:3x3x1x1 pads=1x1 post=bias",
          "filter lanes=4 tile=8x2 unroll=tile passes=2 rows_per_task=2", "box"},
     Case{"generic",
-         "conv2d src=f32:nhwc:1x8200x2060x1 weights=f32:hwio:3x3x1x64 pads=1x1 post=bias", ""},
+         "conv2d src=f32:nhwc:1x32800x2060x1 weights=f32:hwio:3x3x1x64 pads=1x1 post=bias", ""},
     Case{"generic_nchw",
-         "conv2d src=f32:nchw:1x1x8200x2060 weights=f32:oihw:64x1x3x3 pads=1x1 post=bias", ""},
+         "conv2d src=f32:nchw:1x1x32800x2060 weights=f32:oihw:64x1x3x3 pads=1x1 post=bias", ""},
 };
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, HugeDestinationTest, ::testing::ValuesIn(kHugeDestinations),
                          [](const auto& test) { return test.param.name; });
 
 // --- weights ---
+
+constexpr int64_t kFloatsOf4GiB = int64_t{1} << 30;
 
 // 1,040 channels to 2^20: 4.06 GiB. Packed by hand, since packing would touch them all: blocks of 8
 // output channels, input channels by rows of 8.
@@ -351,8 +360,7 @@ TEST(HugeWeightsTest, AreReadToTheirEnd) {
 // Packing writes as much as it reads, 4 GiB of memory and more: for script/soak.
 TEST(HugeWeightsTest, ArePackedToTheirEnd) {
   if (soak_minutes() == 0) GTEST_SKIP() << "takes 4 GiB of memory: CONVGEN_SOAK=1";
-  const ir::Conv conv =
-      conv_of("conv2d src=f32:nhwc:1x1x2x1040 weights=f32:hwio:1x1x1040x1048576");
+  const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x1x2x1040 weights=f32:hwio:1x1x1040x1048576");
   SparseTensor weights(conv.weights_elements());
   if (!weights.exists()) GTEST_SKIP() << kNoRoom;
   for (int64_t i = 0; i < conv.weights_elements(); i += 1'000'003)

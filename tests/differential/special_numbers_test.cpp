@@ -28,28 +28,38 @@ constexpr float kMax = std::numeric_limits<float>::max();
 
 // Numbers that are none, both ends of the subnormals and of the normal numbers, and where post-ops
 // bend or give up: exp at 88.7 and -87.3, ramps at 3.
-constexpr std::array kSpecials{
-    kNaN,       kInf,   -kInf,     0.0f,       -0.0f,      0x1p-149f, -0x1p-149f, 0x1.8p-130f,
-    -0x1p-127f, 0x1.fffffcp-127f,  0x1p-126f,  -0x1p-126f, kMax,      -kMax,      88.75f,
-    -87.5f,     3.0f,   -3.0f,     -104.0f,    1e30f,      -1e30f,    0.25f,      -2.0f};
+constexpr std::array kSpecials{kNaN,      kInf,       -kInf,       0.0f,       -0.0f,
+                               0x1p-149f, -0x1p-149f, 0x1.8p-130f, -0x1p-127f, 0x1.fffffcp-127f,
+                               0x1p-126f, -0x1p-126f, kMax,        -kMax,      88.75f,
+                               -87.5f,    3.0f,       -3.0f,       -104.0f,    1e30f,
+                               -1e30f,    0.25f,      -2.0f};
 
 // Without those that transforms turn into others: see "The bound of Winograd" in numerics.md.
-constexpr std::array kTinyNumbers{0.0f,        -0.0f,     0x1p-149f,         -0x1p-149f, 0x1.8p-130f,
-                                  -0x1p-127f,  0x1p-126f, -0x1.fffffcp-127f, 0x1p-120f};
+constexpr std::array kTinyNumbers{0.0f,       -0.0f,     0x1p-149f,         -0x1p-149f, 0x1.8p-130f,
+                                  -0x1p-127f, 0x1p-126f, -0x1.fffffcp-127f, 0x1p-120f};
 
 struct Op {
   const char* words;
   bool exact;  // selects or flips a sign, so that the interpreter's value is due to the bit
 };
-constexpr std::array kOps{Op{"bias", false},         Op{"add", false},
-                          Op{"scale", false},        Op{"relu", true},
-                          Op{"leaky_relu:0.5", false}, Op{"elu:1", false},
-                          Op{"clamp:-1:1", true},    Op{"min:1", true},
-                          Op{"max:-1", true},        Op{"sigmoid", false},
-                          Op{"tanh", false},         Op{"gelu", false},
-                          Op{"gelu_tanh", false},    Op{"silu", false},
-                          Op{"hard_swish", false},   Op{"hard_sigmoid", false},
-                          Op{"abs", true},           Op{"square", false}};
+constexpr std::array kOps{Op{"bias", false},
+                          Op{"add", false},
+                          Op{"scale", false},
+                          Op{"relu", true},
+                          Op{"leaky_relu:0.5", false},
+                          Op{"elu:1", false},
+                          Op{"clamp:-1:1", true},
+                          Op{"min:1", true},
+                          Op{"max:-1", true},
+                          Op{"sigmoid", false},
+                          Op{"tanh", false},
+                          Op{"gelu", false},
+                          Op{"gelu_tanh", false},
+                          Op{"silu", false},
+                          Op{"hard_swish", false},
+                          Op{"hard_sigmoid", false},
+                          Op{"abs", true},
+                          Op{"square", false}};
 
 using Where = std::tuple<IsaLevel, AlgorithmCase>;
 
@@ -64,9 +74,7 @@ class SpecialNumbersTest : public ::testing::TestWithParam<Where> {
   const IsaLevel& level() const { return std::get<0>(GetParam()); }
   const AlgorithmCase& algorithm() const { return std::get<1>(GetParam()); }
 
-  ir::Conv conv(const std::string& words = "") const {
-    return conv_of(algorithm().conv + words);
-  }
+  ir::Conv conv(const std::string& words = "") const { return conv_of(algorithm().conv + words); }
   Kernel compile(const ir::Conv& conv) const { return compile_case(*engine_, algorithm(), conv); }
 
   // Integers everywhere, in weights those of the kernel.
@@ -102,8 +110,8 @@ void fill_in_turn(std::vector<float>& to, const Values& values, size_t first = 0
 // The first channel of the pixel at (n, h, w).
 size_t pixel_offset(const ir::Conv& conv, int64_t n, int64_t h, int64_t w) {
   const bool last = conv.src_layout == ir::ActivationLayout::kChannelsLast;
-  const int64_t pixel = last ? (n * conv.in.h + h) * conv.in.w + w
-                             : (n * conv.ic * conv.in.h + h) * conv.in.w + w;
+  const int64_t pixel =
+      last ? (n * conv.in.h + h) * conv.in.w + w : (n * conv.ic * conv.in.h + h) * conv.in.w + w;
   return static_cast<size_t>(last ? pixel * conv.ic : pixel);
 }
 
@@ -138,9 +146,8 @@ TEST_P(SpecialNumbersTest, ThroughEveryPostOp) {
     const std::vector<float> dst = run_kernel(kernel, all);
     const std::vector<double> due = ir::interpret(with_op, all.inputs()).y;
     for (size_t i = 0; i < dst.size(); ++i)
-      ASSERT_TRUE(same_number(dst[i], due[i]))
-          << fmt::format("{} of {:a} is {:a}: {}", op.words, all.add[i], dst[i],
-                         ir::print_conv(with_op));
+      ASSERT_TRUE(same_number(dst[i], due[i])) << fmt::format(
+          "{} of {:a} is {:a}: {}", op.words, all.add[i], dst[i], ir::print_conv(with_op));
   }
 }
 
@@ -189,7 +196,8 @@ TEST_P(SpecialNumbersTest, WeightsOfPaddedTapsDoNothing) {
     const std::vector<float> dst = run_kernel(kernel, all);
     EXPECT_TRUE(matches_interpreter(padded, all, dst)) << kernel.schedule();
     // The first tap of the upper row and of the left column is padding.
-    const auto finite = std::count_if(dst.begin(), dst.end(), [](float y) { return std::isfinite(y); });
+    const auto finite =
+        std::count_if(dst.begin(), dst.end(), [](float y) { return std::isfinite(y); });
     const int64_t borders = padded.out.h + padded.out.w - 1;
     EXPECT_EQ(finite, padded.n * padded.oc * borders) << kernel.schedule();
   }
@@ -204,9 +212,8 @@ TEST_P(SpecialNumbersTest, SubnormalsAreKept) {
   const bool exact = !is_winograd(algorithm());
   EXPECT_TRUE(matches_interpreter(kernel.conv(), all, dst, exact, kernel.summation()))
       << kernel.schedule();
-  const auto subnormal = std::count_if(dst.begin(), dst.end(), [](float y) {
-    return std::fpclassify(y) == FP_SUBNORMAL;
-  });
+  const auto subnormal = std::count_if(dst.begin(), dst.end(),
+                                       [](float y) { return std::fpclassify(y) == FP_SUBNORMAL; });
   EXPECT_GT(subnormal, kernel.conv().dst_elements() / 2) << kernel.schedule();
 }
 
