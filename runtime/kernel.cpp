@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ir/text.h"
+#include "runtime/float_modes.h"
 #include "runtime/kernel_state.h"
 
 namespace convgen {
@@ -34,6 +35,7 @@ void* thread_scratch(size_t bytes) {
 struct BoundCall {
   const KernelState* state;
   const codegen::KernelArgs* args;
+  const FloatModes* modes = nullptr;  // the caller's, where other threads compute
   std::atomic<bool> lacks_scratch = false;
 };
 
@@ -49,6 +51,12 @@ void run_bound_call(void* context, int64_t begin, int64_t end) {
     return;
   }
   state.function(&args, begin, end);
+}
+
+// The same on a thread of a pool: the bits do not depend on which one computes.
+void run_pooled_call(void* context, int64_t begin, int64_t end) {
+  const FloatModes::Scope modes(*static_cast<const BoundCall*>(context)->modes);
+  run_bound_call(context, begin, end);
 }
 
 Status check_operand(const ir::Conv& conv, ir::PostOpKind kind, const float* tensor,
@@ -81,6 +89,12 @@ void report_run(const KernelState& state, std::chrono::steady_clock::time_point 
              print_signature(state.conv, state.constants.get()));
 }
 
+// Packed weights are shared, so they may not depend on the modes of the thread that packs.
+void pack_into(PackedWeights& packed, const KernelState& state, const float* weights) {
+  const DefaultFloatModes modes;
+  state.pack(weights, packed.data());
+}
+
 Result<PackedWeights> pack_for(const KernelState& state, const float* weights) {
   if (weights == nullptr && state.conv.weights_elements() != 0)
     return invalid_argument("weights: null");
@@ -88,7 +102,7 @@ Result<PackedWeights> pack_for(const KernelState& state, const float* weights) {
   if (packed.data() == nullptr)
     return resource_exhausted(
         fmt::format("packed weights: cannot allocate {} floats", state.packed_elements));
-  state.pack(weights, packed.data());
+  pack_into(packed, state, weights);
   return packed;
 }
 
@@ -111,7 +125,7 @@ class LaterWeights {
   const PackedWeights* pack_for(const KernelState& machine) {
     std::call_once(once_, [&] {
       packed_ = PackedWeights(machine.packed_tag, machine.packed_elements);
-      if (packed_.data() != nullptr) machine.pack(weights_.data(), packed_.data());
+      if (packed_.data() != nullptr) pack_into(packed_, machine, weights_.data());
       std::vector<float>().swap(weights_);
     });
     return packed_.data() == nullptr ? nullptr : &packed_;
@@ -225,7 +239,9 @@ Status Kernel::run_on(const KernelState& state, const RunArgs& args,
     else
       run_bound_call(&call, 0, state.tasks);
   } else {
-    parallel_for->run(parallel_for->pool, state.tasks, run_bound_call, &call);
+    const FloatModes modes;
+    call.modes = &modes;
+    parallel_for->run(parallel_for->pool, state.tasks, run_pooled_call, &call);
   }
   if (call.lacks_scratch)
     return resource_exhausted(

@@ -7,6 +7,8 @@
 #include <exception>
 #include <new>
 
+#include "runtime/float_modes.h"
+
 namespace convgen {
 namespace {
 
@@ -57,6 +59,7 @@ Result<Kernel> KernelCache::get_or_make(std::string_view key, const Maker& make)
     if (!keeps()) forget_the_dead(dropped);
     slots_[std::string(key)].pending = promise.get_future().share();
   }
+  const DefaultFloatModes modes;  // what is kept for all may not depend on who asked first
   // Those who wait must wake: from here on nothing allocates but make.
   Result<Kernel> kernel = without_exceptions(make);
   {
