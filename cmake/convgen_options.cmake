@@ -13,7 +13,8 @@ endif()
 
 add_library(convgen_options INTERFACE)
 target_compile_options(convgen_options INTERFACE
-  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror=unused-result
+  -Wall -Wextra -Wshadow -Werror=unused-result
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
   # g++ 12 warns of its own std::string operator+ (GCC bug 105651).
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   $<$<BOOL:${CONVGEN_WERROR}>:-Werror>)

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/compile.h"
 
-#include <llvm/Bitcode/BitcodeWriter.h>
 #include <llvm/Config/llvm-config.h>
 #include <llvm/IR/Function.h>
 #include <llvm/IR/Instructions.h>
-#include <llvm/IR/Verifier.h>
-#include <llvm/Support/raw_ostream.h>
 
 #include <mutex>
 
-#include "codegen/code_generator.h"
+#include "codegen/compile_module.h"
 #include "codegen/cpu_stopwatch.h"
+#include "codegen/emit_function.h"
 #include "codegen/emit_kernel.h"
 #include "codegen/filter_plan.h"
 #include "codegen/nest_shape.h"
@@ -19,51 +17,6 @@
 #include "codegen/winograd.h"
 
 namespace convgen::codegen {
-namespace {
-
-Status verify_module(const llvm::Module& module) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  if (!llvm::verifyModule(module, &stream)) return Status();
-  return internal_error("the emitted module is malformed: " + text);
-}
-
-Result<std::string> print_stage(Stage stage, llvm::Module& module, llvm::TargetMachine& machine,
-                                CpuStopwatch& watch, CompileTimes& times) {
-  module.setDataLayout(machine.createDataLayout());
-  if (Status status = verify_module(module); !status.ok()) return status;
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  switch (stage) {
-    case Stage::kLlvm:
-    case Stage::kLlvmOpt:
-      module.print(stream, nullptr);
-      return text;
-    case Stage::kBitcode:
-      llvm::WriteBitcodeToFile(module, stream);
-      return text;
-    case Stage::kAssembly:
-      return generate_code(module, machine, llvm::CodeGenFileType::AssemblyFile, watch, times);
-    case Stage::kObject:
-      return generate_code(module, machine, llvm::CodeGenFileType::ObjectFile, watch, times);
-  }
-  return internal_error("unknown stage");
-}
-
-// What every module goes through once it is built. machines: null for none kept.
-Result<std::string> finish(Stage stage, llvm::Module& module, const Target& target,
-                           TargetMachines* machines, CpuStopwatch& watch, CompileTimes& times) {
-  TargetMachines own;
-  if (machines == nullptr) machines = &own;
-  auto machine = machines->take(target);
-  if (!machine) return machine.status();
-  auto result = print_stage(stage, module, **machine, watch, times);
-  machines->give_back(target, std::move(*machine));
-  return result;
-}
-
-}  // namespace
-
 Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
                             const Target& target, const std::string& function_name,
                             CompileTimes* times, const ConstantWeights* constants,
@@ -73,10 +26,11 @@ Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& s
   CpuStopwatch watch;
   llvm::LLVMContext context;
   context.setDiscardValueNames(stage == Stage::kObject);
-  auto module = emit_kernel(context, conv, schedule, target, function_name, constants);
+  auto module = make_module(context, target);
+  emit_kernel(*module, conv, schedule, target, function_name, constants);
   CompileTimes measured;
   measured.emit_ms = watch.lap_ms();
-  Result<std::string> result = finish(stage, *module, target, machines, watch, measured);
+  Result<std::string> result = compile_module(stage, *module, target, machines, watch, measured);
   if (times != nullptr) *times = measured;
   return result;
 }
@@ -86,7 +40,7 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops) {
   auto module = emit_peak_loop(context, target, kDefaultFunctionName, flops);
   CpuStopwatch watch;
   CompileTimes times;
-  return finish(Stage::kObject, *module, target, /*machines=*/nullptr, watch, times);
+  return compile_module(Stage::kObject, *module, target, /*machines=*/nullptr, watch, times);
 }
 
 void warm_up(const Target& target) {
@@ -102,7 +56,8 @@ void warm_up(const Target& target) {
     CpuStopwatch watch;
     CompileTimes times;
     // Whatever is wrong with the target, the first kernel will tell.
-    static_cast<void>(finish(Stage::kObject, module, target, /*machines=*/nullptr, watch, times));
+    static_cast<void>(
+        compile_module(Stage::kObject, module, target, /*machines=*/nullptr, watch, times));
   });
 }
 

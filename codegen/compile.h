@@ -9,6 +9,7 @@
 #include "codegen/schedule.h"
 #include "codegen/target.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 
 namespace convgen::codegen {
@@ -39,12 +40,12 @@ inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
 // KernelFunction. With constants the code holds the weights, and reads none. machines: those that
 // earlier calls left, null for none. Same input, same bytes. Thread-safe. Errors: what
 // check_schedule says; compile_failed where LLVM refuses.
-Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
-                            const Target& target,
-                            const std::string& function_name = kDefaultFunctionName,
-                            CompileTimes* times = nullptr,
-                            const ConstantWeights* constants = nullptr,
-                            TargetMachines* machines = nullptr);
+CONVGEN_API Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
+                                        const Target& target,
+                                        const std::string& function_name = kDefaultFunctionName,
+                                        CompileTimes* times = nullptr,
+                                        const ConstantWeights* constants = nullptr,
+                                        TargetMachines* machines = nullptr);
 
 // A relocatable object whose function, called as a kernel, spends each iteration of [begin, end)
 // on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.
@@ -56,13 +57,13 @@ Result<std::string> compile_peak_loop(const Target& target, int64_t* flops);
 void warm_up(const Target& target);
 
 // Pieces of work in the kernel's task range.
-int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule);
+CONVGEN_API int64_t count_tasks(const ir::Conv& conv, const Schedule& schedule);
 
 // Bytes of scratch one call of the function needs, 64-byte aligned; calls side by side need one
 // each.
-size_t scratch_bytes(const ir::Conv& conv, const Schedule& schedule);
+CONVGEN_API size_t scratch_bytes(const ir::Conv& conv, const Schedule& schedule);
 
 // "19.1.7"
-std::string llvm_version();
+CONVGEN_API std::string llvm_version();
 
 }  // namespace convgen::codegen

@@ -3,6 +3,7 @@
 
 #include "codegen/emit_direct.h"
 #include "codegen/emit_filter.h"
+#include "codegen/emit_function.h"
 #include "codegen/emit_grouped.h"
 #include "codegen/emit_planar.h"
 #include "codegen/emit_rotated.h"
@@ -14,33 +15,16 @@
 namespace convgen::codegen {
 namespace {
 
-std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext& context, const Target& target) {
-  auto module = std::make_unique<llvm::Module>("convgen", context);
-  module->setTargetTriple(target.triple);
-  module->setPICLevel(llvm::PICLevel::SmallPIC);
-  return module;
-}
-
 // void NAME(const KernelArgs* args, i64 begin, i64 end), the builder in its entry block.
-llvm::Function* begin_function(KernelBuilder& b, llvm::Module& module, const Target& target,
-                               const std::string& name, int vector_bits) {
+llvm::Function* begin_kernel(KernelBuilder& b, llvm::Module& module, const Target& target,
+                             const std::string& name) {
   auto* type = llvm::FunctionType::get(
       b.getVoidTy(), {b.getPtrTy(), b.getInt64Ty(), b.getInt64Ty()}, /*isVarArg=*/false);
-  auto* function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, name, module);
-  function->setDoesNotThrow();  // with no uwtable attribute: there is no .eh_frame
-  // Profilers and debuggers walk the stack by them, for want of the .eh_frame.
-  function->addFnAttr("frame-pointer", "all");
+  llvm::Function* function = begin_function(b, module, target, name, type);
   function->addParamAttr(0, llvm::Attribute::NoAlias);
   function->addParamAttr(0, llvm::Attribute::ReadOnly);
-  function->addFnAttr("target-cpu", target.cpu);
-  function->addFnAttr("tune-cpu", target.tune_cpu);
-  function->addFnAttr("target-features", target.feature_string());
-  // LLVM prefers 256-bit vectors on many AVX-512 CPUs and would split ours.
-  function->addFnAttr("prefer-vector-width", std::to_string(vector_bits));
-  function->addFnAttr("min-legal-vector-width", std::to_string(vector_bits));
   const char* names[] = {"args", "begin", "end"};
   for (int i = 0; i < 3; ++i) function->getArg(i)->setName(names[i]);
-  b.SetInsertPoint(llvm::BasicBlock::Create(b.getContext(), "entry", function));
   return function;
 }
 
@@ -96,23 +80,21 @@ llvm::GlobalVariable* add_packed_constants(llvm::Module& module, const ir::Conv&
 
 }  // namespace
 
-std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
-                                          const Schedule& schedule, const Target& target,
-                                          const std::string& function_name,
-                                          const ConstantWeights* constants) {
-  auto module = make_module(context, target);
-  KernelBuilder b(*module, target, schedule.lanes);
-  llvm::Function* function = begin_function(b, *module, target, function_name, schedule.lanes * 32);
+llvm::Function* emit_kernel(llvm::Module& module, const ir::Conv& conv, const Schedule& schedule,
+                            const Target& target, const std::string& function_name,
+                            const ConstantWeights* constants) {
+  KernelBuilder b(module, target, schedule.lanes);
+  llvm::Function* function = begin_kernel(b, module, target, function_name);
   if (conv.dst_elements() == 0) {
     b.CreateRetVoid();
-    return module;
+    return function;
   }
   KernelPointers pointers = load_pointers(b, function->getArg(0));
   llvm::Value* begin = function->getArg(1);
   llvm::Value* end = function->getArg(2);
   const bool filter = schedule.algorithm == Algorithm::kFilter;
   if (constants != nullptr && !filter)
-    pointers.weights = add_packed_constants(*module, conv, schedule, *constants);
+    pointers.weights = add_packed_constants(module, conv, schedule, *constants);
   if (filter) {
     emit_filter(b, conv, schedule, *plan_filter(conv, *constants), constants->assume_finite,
                 pointers, begin, end);
@@ -124,7 +106,7 @@ std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::
     emit_nest(b, conv, schedule, shape, pointers, begin, end, *taps);
   }
   b.CreateRetVoid();
-  return module;
+  return function;
 }
 
 // Twelve chains on 16 registers, 24 on 32: more than latency 4 x 2 ports, and no spill.
@@ -134,8 +116,7 @@ std::unique_ptr<llvm::Module> emit_peak_loop(llvm::LLVMContext& context, const T
   *flops = int64_t{2} * chains * target.max_lanes;
   auto module = make_module(context, target);
   KernelBuilder b(*module, target, target.max_lanes);
-  llvm::Function* function =
-      begin_function(b, *module, target, function_name, target.max_lanes * 32);
+  llvm::Function* function = begin_kernel(b, *module, target, function_name);
   const KernelPointers pointers = load_pointers(b, function->getArg(0));
   llvm::Value* x = b.load_splat(pointers.src, "x");
   llvm::Value* w = b.load_splat(b.at(pointers.src, 1), "w");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Modules: one function of type KernelFunction each, ready for LLVM's code generator.
+// Functions of type KernelFunction, ready for LLVM's code generator.
 #pragma once
 
 #include <llvm/IR/Module.h>
@@ -13,12 +13,11 @@
 
 namespace convgen::codegen {
 
-// The kernel of conv by schedule, which check_schedule has passed. constants: the weights, where
-// they are known.
-std::unique_ptr<llvm::Module> emit_kernel(llvm::LLVMContext& context, const ir::Conv& conv,
-                                          const Schedule& schedule, const Target& target,
-                                          const std::string& function_name,
-                                          const ConstantWeights* constants = nullptr);
+// Adds to module the kernel of conv by schedule, which check_schedule has passed. constants: the
+// weights, where they are known.
+llvm::Function* emit_kernel(llvm::Module& module, const ir::Conv& conv, const Schedule& schedule,
+                            const Target& target, const std::string& function_name,
+                            const ConstantWeights* constants = nullptr);
 
 // A loop of register-only FMAs: each iteration of [begin, end) does `flops` floating-point
 // operations. Measures what the target can do at best.

@@ -2,6 +2,7 @@
 #include "codegen/schedule.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -15,6 +16,7 @@
 #include "codegen/row_plan.h"
 #include "codegen/select_filter.h"
 #include "codegen/winograd.h"
+#include "ir/nearest_word.h"
 
 namespace convgen::codegen {
 namespace {
@@ -56,15 +58,16 @@ Status bad_word(std::string_view key, std::string_view value, std::string_view e
 template <typename Enum, size_t N>
 Status read_word(std::string_view key, const Word<Enum> (&words)[N], std::string_view value,
                  Enum& out) {
-  std::string known;
+  std::vector<std::string_view> known;
   for (const auto& word : words) {
     if (word.text == value) {
       out = word.value;
       return Status();
     }
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", word.text);
+    known.push_back(word.text);
   }
-  return bad_word(key, value, known);
+  return bad_word(key, value,
+                  fmt::format("{}{}", fmt::join(known, ", "), ir::did_you_mean(known, value)));
 }
 
 template <typename Int>
@@ -137,13 +140,13 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
   if (equals == std::string_view::npos)
     return read_word("algorithm", kAlgorithms, word, schedule.algorithm);
   const std::string_view key = word.substr(0, equals);
-  std::string known;
+  std::vector<std::string_view> known;
   for (const auto& [name, read] : readers()) {
     if (name == key) return read(word.substr(equals + 1), schedule);
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
+    known.push_back(name);
   }
-  return invalid_argument(
-      fmt::format("schedule {}: unknown word, expected one of {}", word, known));
+  return invalid_argument(fmt::format("schedule {}: unknown word, expected one of {}{}", word,
+                                      fmt::join(known, ", "), ir::did_you_mean(known, key)));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "codegen/target.h"
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 
 namespace convgen::codegen {
@@ -100,16 +101,16 @@ struct Schedule {
 // "direct lanes=16 tile=14x2 ic_unroll=2 order=oc_outer unroll=tile edges=exact epilogue=inline
 // stores=cached output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=4 tiles_per_task=0
 // blocks_per_task=0", on one line.
-std::string print_schedule(const Schedule& schedule);
+CONVGEN_API std::string print_schedule(const Schedule& schedule);
 
 // Reads words of a schedule over `base`: what is not said stays. Errors: invalid_argument naming
 // the word, its value and what was expected.
-Result<Schedule> parse_schedule(std::string_view text, const Schedule& base);
+CONVGEN_API Result<Schedule> parse_schedule(std::string_view text, const Schedule& base);
 
 // Ok where the emitters can follow schedule for conv on target; else invalid_argument naming the
 // field, its value and the rule, or resource_exhausted where the code would pass the hard limit.
 // constants: the weights, where they are known.
-Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Target& target,
-                      const ConstantWeights* constants = nullptr);
+CONVGEN_API Status check_schedule(const Schedule& schedule, const ir::Conv& conv,
+                                  const Target& target, const ConstantWeights* constants = nullptr);
 
 }  // namespace convgen::codegen

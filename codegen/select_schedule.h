@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "codegen/schedule.h"
+#include "ir/export.h"
 
 namespace convgen::codegen {
 
@@ -19,8 +20,8 @@ struct Selection {
 // The schedule the cost model likes best. Total: every valid convolution gets one that passes
 // check_schedule. threads only shapes how work is cut into tasks; constants are the weights, where
 // they are known.
-Selection select_schedule(const ir::Conv& conv, const Target& target, int threads = 1,
-                          const ConstantWeights* constants = nullptr);
+CONVGEN_API Selection select_schedule(const ir::Conv& conv, const Target& target, int threads = 1,
+                                      const ConstantWeights* constants = nullptr);
 
 // Chains of post-ops that are long are emitted once, in a loop over the vectors of the tile.
 Epilogue select_epilogue(const ir::Conv& conv);

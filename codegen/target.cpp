@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "codegen/llvm_targets.h"
+#include "ir/nearest_word.h"
 
 namespace convgen::codegen {
 namespace {
@@ -36,13 +37,25 @@ void derive_x86(Target& target) {
   target.has_streaming_stores = true;  // since SSE, with a fence for their order
 }
 
+// NEON's 128 bits; of RISC-V's V, whose registers are as long as the CPU likes, what every one has.
 void derive(Target& target) {
   const llvm::Triple triple(target.triple);
   if (triple.isX86()) return derive_x86(target);
+  const bool known = triple.isAArch64() || triple.isRISCV();
   target.max_lanes = 4;
-  target.vector_registers = triple.isAArch64() ? 32 : 16;
-  target.has_fma = triple.isAArch64();
+  target.vector_registers = known ? 32 : 16;
+  target.has_fma = known;
   target.has_lane_masks = false;
+}
+
+// Ok where kernels can be made of the target's instructions.
+Status check_instructions(const Target& target, const std::string& triple) {
+  if (!llvm::Triple(target.triple).isRISCV() || (has(target, "m") && has(target, "v")))
+    return Status();
+  return unsupported(
+      fmt::format("mtriple={}: kernels need the M and the V extension, expected mattr=+m,+v or a "
+                  "cpu that has both",
+                  triple));
 }
 
 int64_t cache_bytes(int name, int64_t otherwise) {
@@ -86,36 +99,50 @@ Result<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget(const std::string& trip
       found->createMCSubtargetInfo(triple, cpu, features));
 }
 
+// The keys of one of LLVM's tables.
+template <typename Entries>
+std::vector<std::string_view> keys_of(const Entries& entries) {
+  std::vector<std::string_view> keys;
+  for (const auto& entry : entries) keys.emplace_back(entry.Key);
+  return keys;
+}
+
 Status check_cpu(const llvm::MCSubtargetInfo& info, const std::string& cpu) {
-  std::vector<std::string> known;
-  for (const llvm::SubtargetSubTypeKV& entry : info.getAllProcessorDescriptions()) {
-    if (cpu == entry.Key) return Status();
-    known.emplace_back(entry.Key);
-  }
-  return invalid_argument(
-      fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}", cpu, fmt::join(known, ", ")));
+  const std::vector<std::string_view> known = keys_of(info.getAllProcessorDescriptions());
+  if (std::ranges::find(known, cpu) != known.end()) return Status();
+  return invalid_argument(fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}{}", cpu,
+                                      fmt::join(known, ", "), ir::did_you_mean(known, cpu)));
 }
 
 Status check_attributes(const llvm::MCSubtargetInfo& info, const std::string& attrs) {
+  const std::vector<std::string_view> known = keys_of(info.getAllProcessorFeatures());
   std::stringstream words(attrs);
   for (std::string word; std::getline(words, word, ',');) {
-    const bool spelled = word.size() > 1 && (word[0] == '+' || word[0] == '-');
-    const auto all = info.getAllProcessorFeatures();
-    const bool known = spelled && std::any_of(all.begin(), all.end(), [&](const auto& feature) {
-                         return word.substr(1) == feature.Key;
-                       });
-    if (!known)
-      return invalid_argument(fmt::format(
-          "mattr={}: '{}' must be + or - followed by a feature this LLVM knows", attrs, word));
+    const bool is_signed = word.size() > 1 && (word[0] == '+' || word[0] == '-');
+    const std::string feature = is_signed ? word.substr(1) : word;
+    if (is_signed && std::ranges::find(known, feature) != known.end()) continue;
+    const std::string_view near = ir::nearest_word(known, feature);
+    return invalid_argument(fmt::format(
+        "mattr={}: '{}' must be + or - followed by a feature this LLVM knows{}", attrs, word,
+        near.empty() ? ""
+                     : fmt::format("; did you mean '{}{}'?", word[0] == '-' ? '-' : '+', near)));
   }
   return Status();
+}
+
+// AArch64's SVE and SME are left off: kernels have vectors of a known length, and LLVM would mix
+// the others in where it likes.
+bool is_left_off(const llvm::Triple& triple, llvm::StringRef feature) {
+  return triple.isAArch64() && (feature.starts_with("sve") || feature.starts_with("sme"));
 }
 
 // Every feature the subtarget has, so that the list alone decides.
 std::vector<std::string> enabled_features(const llvm::MCSubtargetInfo& info) {
   std::vector<std::string> features;
-  for (const llvm::SubtargetFeatureKV& feature : info.getEnabledProcessorFeatures())
-    features.push_back("+" + std::string(feature.Key));
+  for (const llvm::SubtargetFeatureKV& feature : info.getEnabledProcessorFeatures()) {
+    if (!is_left_off(info.getTargetTriple(), feature.Key))
+      features.push_back("+" + std::string(feature.Key));
+  }
   std::sort(features.begin(), features.end());
   return features;
 }
@@ -142,7 +169,8 @@ Result<Target> host_target() {
   target.cpu = baseline_cpu(llvm::Triple(target.triple));
   target.tune_cpu = llvm::sys::getHostCPUName().str();
   for (const auto& feature : llvm::sys::getHostCPUFeatures())
-    target.features.push_back((feature.second ? "+" : "-") + feature.first().str());
+    if (!is_left_off(llvm::Triple(target.triple), feature.first()))
+      target.features.push_back((feature.second ? "+" : "-") + feature.first().str());
   std::sort(target.features.begin(), target.features.end());
   derive(target);
   read_machine(target);
@@ -181,8 +209,16 @@ Result<Target> make_target(const std::string& triple, const std::string& cpu,
   auto info = subtarget(wanted, cpu.empty() ? target.cpu : cpu, features);
   if (!info) return info.status();
   target.features = enabled_features(**info);
+  if (Status status = check_instructions(target, triple); !status.ok()) return status;
   derive(target);
   return target;
+}
+
+std::vector<std::string> known_cpus() {
+  const auto info = subtarget(host_triple(), "", "");
+  if (!info.ok()) return {};
+  const std::vector<std::string_view> keys = keys_of((*info)->getAllProcessorDescriptions());
+  return {keys.begin(), keys.end()};
 }
 
 Status check_runs_on(const Target& target, const Target& host) {

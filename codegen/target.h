@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "codegen/core_model.h"
+#include "ir/export.h"
 #include "ir/status.h"
 
 namespace convgen::codegen {
 
-struct Target {
+struct CONVGEN_API Target {
   std::string triple;
   std::string cpu;                    // the baseline LLVM starts from: "x86-64"
   std::string tune_cpu;               // whose scheduling model is used; never decides features
@@ -41,19 +42,22 @@ struct Target {
 
 // The machine this runs on: features from CPUID and XCR0 (an operating system that does not save
 // zmm registers hides AVX-512), caches as the kernel reports them.
-Result<Target> host_target();
+CONVGEN_API Result<Target> host_target();
 
 // A target by name, for dumps, cross compilation and tests. Empty triple: the host's. Empty cpu:
 // the host where the triple is the host's, else the triple's baseline. attrs as LLVM spells them:
 // "+avx2,-fma". Errors: invalid_argument for a triple, CPU (lists the known) or attribute LLVM
 // does not know.
-Result<Target> make_target(const std::string& triple, const std::string& cpu,
-                           const std::string& attrs);
+CONVGEN_API Result<Target> make_target(const std::string& triple, const std::string& cpu,
+                                       const std::string& attrs);
+
+// The CPUs that mcpu may name on this machine's triple, in LLVM's order.
+std::vector<std::string> known_cpus();
 
 // Ok where host can run code made for target; else unsupported, naming a missing feature.
-Status check_runs_on(const Target& target, const Target& host);
+CONVGEN_API Status check_runs_on(const Target& target, const Target& host);
 
 // The ISA levels kernels are tested at: x86-64-v2 (SSE4.2), v3 (AVX2 + FMA), v4 (AVX-512).
-std::vector<std::string> isa_levels();
+CONVGEN_API std::vector<std::string> isa_levels();
 
 }  // namespace convgen::codegen

@@ -62,11 +62,14 @@ WinogradAxis winograd_axis(int64_t taps, int64_t output_tile);
 // rows. Computed in f64, rounded once.
 class WeightsTransform {
  public:
+  using Matrix = std::array<std::array<double, 5>, 6>;  // alpha x taps
   WeightsTransform(const WinogradAxis& h, const WinogradAxis& w);
   void operator()(const float* g, int64_t row, int64_t column, float* u) const;
 
+  const Matrix& along_h() const { return gh_; }
+  const Matrix& along_w() const { return gw_; }
+
  private:
-  using Matrix = std::array<std::array<double, 5>, 6>;  // alpha x taps
   static Matrix matrix_of(const WinogradAxis& axis);
 
   WinogradAxis h_, w_;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "ir/export.h"
+
 namespace convgen::ir {
 
 inline constexpr int kMaxSpatialRank = 3;
@@ -64,7 +66,7 @@ struct PostOp {
 // A validated convolution. Every function of convgen that takes one relies on the rules that
 // make_conv checked: sizes that fit int64 in elements and bytes, strides and dilations >= 1,
 // groups that divide, an output extent that is not negative.
-struct Conv {
+struct CONVGEN_API Conv {
   int spatial_rank = 2;
   DataType type = DataType::kF32;
   ActivationLayout src_layout = ActivationLayout::kChannelsLast;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 
 namespace convgen::ir {
@@ -47,6 +48,6 @@ struct ConvSpec {
 // Checks every rule of docs/conv-ir.md, one named check each, and returns the canonical Conv.
 // Errors: invalid_argument (a rule is broken) or unsupported (a reserved word), with a message
 // that names field, value and rule. Pure; thread-safe.
-Result<Conv> make_conv(const ConvSpec& spec);
+CONVGEN_API Result<Conv> make_conv(const ConvSpec& spec);
 
 }  // namespace convgen::ir

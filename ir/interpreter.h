@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/conv.h"
+#include "ir/export.h"
 
 namespace convgen::ir {
 
@@ -41,11 +42,12 @@ struct Summation {
 };
 
 // Computes one output. Pure; thread-safe.
-ReferenceOutput interpret_output(const Conv& conv, const TensorInputs& inputs,
-                                 const OutputIndex& index, const Summation& summation = {});
+CONVGEN_API ReferenceOutput interpret_output(const Conv& conv, const TensorInputs& inputs,
+                                             const OutputIndex& index,
+                                             const Summation& summation = {});
 
 // Where an output lies in dst, in elements.
-int64_t dst_offset(const Conv& conv, const OutputIndex& index);
+CONVGEN_API int64_t dst_offset(const Conv& conv, const OutputIndex& index);
 
 // All outputs, in dst's layout: y as f32-rounded-from-f64 is not done here, callers compare in f64.
 struct Reference {
@@ -53,10 +55,11 @@ struct Reference {
   std::vector<double> s;
   std::vector<double> tolerance;
 };
-Reference interpret(const Conv& conv, const TensorInputs& inputs, const Summation& summation = {});
+CONVGEN_API Reference interpret(const Conv& conv, const TensorInputs& inputs,
+                                const Summation& summation = {});
 
 // The test every engine's answer must pass, written as "pass only if <=": NaN against a number
 // fails. A NaN or Inf reference demands the same NaN or Inf.
-bool within_tolerance(float value, const ReferenceOutput& reference);
+CONVGEN_API bool within_tolerance(float value, const ReferenceOutput& reference);
 
 }  // namespace convgen::ir

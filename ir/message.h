@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How ir words its errors: user text made safe to print, lists of known words, the nearest one.
+// How ir words its errors: user text made safe to print, lists of known words.
 // Internal to ir. Holds no rule and no vocabulary.
 #pragma once
 
@@ -14,7 +14,7 @@ namespace convgen::ir {
 // User text as it may stand in a message: bytes outside printable ASCII as \xNN, cut at 120.
 std::string printable(std::string_view text);
 
-// "expected a, b or c", and "; did you mean b" where a known word is a slip of the keyboard away.
+// "expected a, b or c", and "; did you mean 'b'?" where a known word is near.
 std::string expected_one_of(std::span<const std::string_view> known, std::string_view found);
 
 // invalid_argument in the one form every message has: "field=value: rule". The field is user text

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "ir/conv.h"
+#include "ir/export.h"
 
 namespace convgen::ir {
 
@@ -16,6 +17,6 @@ struct RandomConvLimits {
 };
 
 // The convolution number `index` of the sequence `seed`. Always valid.
-Conv random_conv(uint64_t seed, uint64_t index, const RandomConvLimits& limits = {});
+CONVGEN_API Conv random_conv(uint64_t seed, uint64_t index, const RandomConvLimits& limits = {});
 
 }  // namespace convgen::ir

@@ -9,6 +9,8 @@
 #include <utility>
 #include <variant>
 
+#include "ir/export.h"
+
 namespace convgen {
 
 enum class StatusCode {
@@ -22,7 +24,7 @@ enum class StatusCode {
 };
 
 // The code's name as users see it: "invalid_argument".
-std::string_view status_code_name(StatusCode code);
+CONVGEN_API std::string_view status_code_name(StatusCode code);
 
 // A code and, unless ok, a message: field, value found, rule; lower-case start, no full stop.
 class [[nodiscard]] Status {
@@ -39,12 +41,12 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-Status invalid_argument(std::string message);
-Status unsupported(std::string message);
-Status compile_failed(std::string message);
-Status resource_exhausted(std::string message);
-Status io_error(std::string message);
-Status internal_error(std::string message);
+CONVGEN_API Status invalid_argument(std::string message);
+CONVGEN_API Status unsupported(std::string message);
+CONVGEN_API Status compile_failed(std::string message);
+CONVGEN_API Status resource_exhausted(std::string message);
+CONVGEN_API Status io_error(std::string message);
+CONVGEN_API Status internal_error(std::string message);
 
 // A T, or the Status that says why there is none. Reading the wrong one is a bug (asserted).
 template <typename T>

@@ -7,12 +7,13 @@
 #include <memory>
 
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/interpreter.h"
 
 namespace convgen {
 
 // 64-byte aligned floats.
-class AlignedFloats {
+class CONVGEN_API AlignedFloats {
  public:
   AlignedFloats() = default;
   // Throws std::bad_alloc.
@@ -27,7 +28,7 @@ class AlignedFloats {
 };
 
 // The tensors of one convolution, random in [-1, 1); of bias, add and scale those it uses.
-struct BenchTensors {
+struct CONVGEN_API BenchTensors {
   BenchTensors(const ir::Conv& conv, uint64_t seed);
   ir::TensorInputs inputs() const;
 

@@ -3,13 +3,11 @@
 
 #include <cstdlib>
 
+#include "runtime/environment.h"
+
 namespace convgen {
 
 std::string default_cache_directory() {
-  const auto environment = [](const char* name) -> std::string {
-    const char* value = std::getenv(name);
-    return value == nullptr ? "" : value;
-  };
   if (const char* directory = std::getenv("CONVGEN_CACHE_DIR"); directory != nullptr)
     return directory;
   // The base directory specification: a relative path is to be ignored.

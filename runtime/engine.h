@@ -16,8 +16,11 @@
 
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 #include "runtime/kernel.h"
+
+struct convgen_bundle;
 
 namespace convgen {
 
@@ -46,6 +49,11 @@ struct EngineOptions {
   // Tools that are told where kernels lie: "perf-map", "jitdump", "gdb", several with commas
   // between, "all" or "none"; empty: CONVGEN_JIT_PROFILE where set, else none. docs/profiling.md.
   std::string jit_profile = {};
+  // Tables of libraries that `convgen bundle` made, &NAME_bundle of NAME.h, which must outlive the
+  // engine and its kernels. A kernel found in one, at the best level this CPU runs, is compiled by
+  // nobody, whatever mcpu, tuning_file and CompileMode say; schedule words and EngineKind::kGeneric
+  // pass it by. docs/ahead_of_time.md.
+  std::vector<const convgen_bundle*> bundles = {};
 };
 
 enum class EngineKind { kJit, kGeneric };
@@ -87,19 +95,26 @@ struct EngineStats {
 
 class EngineState;
 
-class Engine {
+class CONVGEN_API Engine {
  public:
   // Errors: invalid_argument for a CPU name LLVM does not know or whose features the host lacks, or
   // an unknown word in jit_profile, or a CONVGEN_CACHE_MAX_BYTES that is no number; io_error for a
   // file of jit_profile that cannot be made; io_error or invalid_argument for a tuning_file that
   // cannot be read or is damaged. A damaged default file counts as missing; CONVGEN_VERBOSE tells.
+  // Needs the library that links LLVM (convgen::jit).
   static Result<Engine> create(const EngineOptions& options = {});
+
+  // An engine without LLVM: compile() returns what EngineOptions::bundles hold, else the generic
+  // path, and Kernel::compile_status() says `unsupported`. Errors: unsupported for mcpu,
+  // tuning_file, cache_dir and jit_profile, which only a compiler has use for; what the environment
+  // says of them is not read. invalid_argument for bundles that are null or of another version.
+  static Result<Engine> create_without_compiler(const EngineOptions& options = {});
 
   // The kernel of conv, from the cache or compiled now. Thread-safe; however many threads ask for
   // one signature, one compiles and the others wait. A failed compile leaves nothing behind.
   // Where the system refuses executable memory the kernel runs the generic path and
   // Kernel::engine_name() says so. Errors: invalid_argument or unsupported (schedule),
-  // compile_failed, resource_exhausted.
+  // compile_failed, resource_exhausted; unsupported for schedule words where there is no compiler.
   Result<Kernel> compile(const ir::Conv& conv, const CompileOptions& options = {}) const;
 
   // The same for a convolution's text, which is read once and then recognised. Errors besides:
@@ -127,7 +142,8 @@ class Engine {
   // Thread-safe.
   Status store_status() const;
 
-  // The target as text: triple, cpu and features in use.
+  // The target as text: triple, cpu and features in use. Without a compiler "generic" and the
+  // instruction set of the generic path.
   std::string target_description() const;
 
   // For the library's own parts; its type is not public.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "ir/export.h"
 #include "ir/status.h"
 
 namespace convgen {
@@ -13,7 +14,7 @@ enum class Flush { kEnd, kBegin };  // which end of the tensor touches its guard
 // `bytes` bytes of page-backed memory with a PROT_NONE page on both sides. kEnd: the last byte
 // touches the upper guard page (4-byte alignment kept for float data); kBegin: the first byte the
 // lower one. Zero bytes give a pointer that may not be read.
-class GuardedBuffer {
+class CONVGEN_API GuardedBuffer {
  public:
   GuardedBuffer() = default;  // no memory at all
   static Result<GuardedBuffer> create(size_t bytes, Flush flush);

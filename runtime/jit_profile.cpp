@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "ir/nearest_word.h"
 #include "runtime/code_listener.h"
 
 namespace convgen {
 namespace {
+
+constexpr std::string_view kWords[] = {"perf-map", "jitdump", "gdb", "all", "none"};
 
 // False for a word that is none.
 bool add_kind(std::string_view word, ProfileKinds& kinds) {
@@ -32,9 +35,8 @@ Result<ProfileKinds> parse_profile_kinds(std::string_view words, std::string_vie
     if (!add_kind(word, kinds))
       return invalid_argument(
           fmt::format("{}={}: \"{}\" is not known, expected perf-map, jitdump, gdb, several of "
-                      "them with commas "
-                      "between, all or none",
-                      setting, words, word));
+                      "them with commas between, all or none{}",
+                      setting, words, word, ir::did_you_mean(kWords, word)));
     at = comma + 1;
   }
   return kinds;

@@ -33,6 +33,9 @@ class JitSession {
   // profile: null for none.
   static std::shared_ptr<JitSession> create(std::shared_ptr<JitProfile> profile = nullptr);
 
+  // False where nobody is told what kernels are called.
+  bool is_profiled() const { return profile_ != nullptr; }
+
   // Links object, which must define function_name and need no symbol from outside. Profilers are
   // told `symbol`. Thread-safe. Errors: resource_exhausted, where the system refuses executable
   // memory above all.

@@ -2,7 +2,7 @@
 #include "runtime/kernel.h"
 
 #include <fmt/format.h>
-#include <llvm/Support/xxhash.h>
+#include <xxhash.h>
 
 #include <atomic>
 #include <chrono>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ir/text.h"
+#include "runtime/float_modes.h"
 #include "runtime/kernel_state.h"
 
 namespace convgen {
@@ -31,16 +32,10 @@ void* thread_scratch(size_t bytes) {
   return scratch.data();
 }
 
-void run_generic(const codegen::KernelArgs* args, int64_t begin, int64_t end) {
-  const auto* plan = static_cast<const generic::Plan*>(args->context);
-  const generic::Tensors tensors{args->src, args->weights, args->bias,
-                                 args->add, args->scale,   args->dst};
-  plan->run(tensors, static_cast<float*>(args->scratch), begin, end);
-}
-
 struct BoundCall {
   const KernelState* state;
   const codegen::KernelArgs* args;
+  const FloatModes* modes = nullptr;  // the caller's, where other threads compute
   std::atomic<bool> lacks_scratch = false;
 };
 
@@ -56,6 +51,12 @@ void run_bound_call(void* context, int64_t begin, int64_t end) {
     return;
   }
   state.function(&args, begin, end);
+}
+
+// The same on a thread of a pool: the bits do not depend on which one computes.
+void run_pooled_call(void* context, int64_t begin, int64_t end) {
+  const FloatModes::Scope modes(*static_cast<const BoundCall*>(context)->modes);
+  run_bound_call(context, begin, end);
 }
 
 Status check_operand(const ir::Conv& conv, ir::PostOpKind kind, const float* tensor,
@@ -88,6 +89,12 @@ void report_run(const KernelState& state, std::chrono::steady_clock::time_point 
              print_signature(state.conv, state.constants.get()));
 }
 
+// Packed weights are shared, so they may not depend on the modes of the thread that packs.
+void pack_into(PackedWeights& packed, const KernelState& state, const float* weights) {
+  const DefaultFloatModes modes;
+  state.pack(weights, packed.data());
+}
+
 Result<PackedWeights> pack_for(const KernelState& state, const float* weights) {
   if (weights == nullptr && state.conv.weights_elements() != 0)
     return invalid_argument("weights: null");
@@ -95,7 +102,7 @@ Result<PackedWeights> pack_for(const KernelState& state, const float* weights) {
   if (packed.data() == nullptr)
     return resource_exhausted(
         fmt::format("packed weights: cannot allocate {} floats", state.packed_elements));
-  state.pack(weights, packed.data());
+  pack_into(packed, state, weights);
   return packed;
 }
 
@@ -118,7 +125,7 @@ class LaterWeights {
   const PackedWeights* pack_for(const KernelState& machine) {
     std::call_once(once_, [&] {
       packed_ = PackedWeights(machine.packed_tag, machine.packed_elements);
-      if (packed_.data() != nullptr) machine.pack(weights_.data(), packed_.data());
+      if (packed_.data() != nullptr) pack_into(packed_, machine, weights_.data());
       std::vector<float>().swap(weights_);
     });
     return packed_.data() == nullptr ? nullptr : &packed_;
@@ -133,12 +140,14 @@ class LaterWeights {
 std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants) {
   const std::string text = ir::print_conv(conv);
   if (constants == nullptr) return text;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(constants->values.data());
   const uint64_t hash =
-      llvm::xxh3_64bits(llvm::ArrayRef(bytes, constants->values.size() * sizeof(float)));
+      XXH3_64bits(constants->values.data(), constants->values.size() * sizeof(float));
   return fmt::format("{} constants={:016x}{}", text, hash,
                      constants->assume_finite ? " finite" : "");
 }
+
+KernelState::KernelState() = default;
+KernelState::~KernelState() = default;
 
 void PackedWeights::Free::operator()(float* p) const { std::free(p); }
 
@@ -230,7 +239,9 @@ Status Kernel::run_on(const KernelState& state, const RunArgs& args,
     else
       run_bound_call(&call, 0, state.tasks);
   } else {
-    parallel_for->run(parallel_for->pool, state.tasks, run_bound_call, &call);
+    const FloatModes modes;
+    call.modes = &modes;
+    parallel_for->run(parallel_for->pool, state.tasks, run_pooled_call, &call);
   }
   if (call.lacks_scratch)
     return resource_exhausted(
@@ -244,22 +255,6 @@ void hold_constants(KernelState& state, const SharedConstants& constants) {
   state.packed_tag = "constant";
   state.packed_elements = 0;
   state.pack = [](const float*, float*) {};
-}
-
-std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv) {
-  auto state = std::make_shared<KernelState>();
-  state->conv = conv;
-  state->engine_name = "generic";
-  state->plan = std::make_unique<generic::Plan>(conv);
-  state->function = run_generic;
-  state->tasks = state->plan->tasks();
-  state->scratch_bytes = state->plan->scratch_bytes_per_thread();
-  state->packed_tag = state->plan->packed_tag();
-  state->packed_elements = state->plan->packed_elements();
-  state->pack = [plan = state->plan.get()](const float* weights, float* packed) {
-    plan->pack_weights(weights, packed);
-  };
-  return state;
 }
 
 }  // namespace convgen

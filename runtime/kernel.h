@@ -11,6 +11,7 @@
 
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/interpreter.h"
 #include "ir/status.h"
 
@@ -32,7 +33,7 @@ class LaterWeights;
 // Weights in the order a kernel reads them, 64-byte aligned. The tag names that order: a kernel
 // accepts any PackedWeights whose tag equals its own, so kernels that differ only in image size
 // share one buffer. Movable, not copyable; immutable once packed, so any thread may read it.
-class PackedWeights {
+class CONVGEN_API PackedWeights {
  public:
   PackedWeights() = default;
   PackedWeights(std::string tag, size_t elements);
@@ -85,16 +86,16 @@ struct CompileStats {
 // What a kernel was made for, for people and logs: the canonical text, and for constant weights
 // " constants=HASH", 16 hex digits made of their bytes, behind it " finite" where src may be taken
 // for it. No key: keys hold the values.
-std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants);
+CONVGEN_API std::string print_signature(const ir::Conv& conv, const ConstantWeights* constants);
 
 // A cheap handle: copying shares the code, which lives until the last handle and the cache have
 // let go of it, past the Engine if need be. All members are const and thread-safe.
-class Kernel {
+class CONVGEN_API Kernel {
  public:
   explicit Kernel(std::shared_ptr<const KernelState> state) : state_(std::move(state)) {}
 
   const ir::Conv& conv() const;
-  // What computes: "jit" or "generic".
+  // What computes: "jit", "bundle" or "generic".
   const std::string& engine_name() const;
   // The schedule as text; empty for the generic path.
   const std::string& schedule() const;

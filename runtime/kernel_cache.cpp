@@ -1,32 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/kernel_cache.h"
 
-#include <llvm/ADT/StringRef.h>
-#include <llvm/Support/xxhash.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <exception>
 #include <new>
 
+#include "runtime/float_modes.h"
+
 namespace convgen {
+namespace {
+
+// Short enough for a string that allocates nothing.
+Status out_of_memory() { return resource_exhausted("out of memory"); }
+
+}  // namespace
 
 Result<Kernel> without_exceptions(const std::function<Result<Kernel>()>& make) {
   try {
-    return make();
+    try {
+      return make();
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception& error) {
+      return internal_error(std::string("compile: ") + error.what());
+    }
   } catch (const std::bad_alloc&) {
-    return resource_exhausted("compile: out of memory");
-  } catch (const std::exception& error) {
-    return internal_error(std::string("compile: ") + error.what());
+    return out_of_memory();
   }
 }
 
 size_t KernelCache::KeyHash::operator()(std::string_view key) const {
-  return llvm::xxh3_64bits(llvm::StringRef(key));
+  return XXH3_64bits(key.data(), key.size());
 }
 
 Result<Kernel> KernelCache::get_or_make(std::string_view key, const Maker& make) {
   std::promise<Result<Kernel>> promise;
-  Dropped dropped;
+  Uses entry, dropped;
   {
     std::unique_lock lock(mutex_);
     if (auto found = slots_.find(key); found != slots_.end()) {
@@ -44,26 +55,33 @@ Result<Kernel> KernelCache::get_or_make(std::string_view key, const Maker& make)
       drop(found, dropped);
     }
     ++stats_.misses;
+    if (keeps()) entry.emplace_back();
     if (!keeps()) forget_the_dead(dropped);
     slots_[std::string(key)].pending = promise.get_future().share();
   }
-  Result<Kernel> kernel = without_exceptions(make);  // those who wait must wake
+  const DefaultFloatModes modes;  // what is kept for all may not depend on who asked first
+  // Those who wait must wake: from here on nothing allocates but make.
+  Result<Kernel> kernel = without_exceptions(make);
   {
     std::lock_guard lock(mutex_);
     auto found = slots_.find(key);
     if (kernel.ok())
-      store(found, *kernel, dropped);
+      store(found, *kernel, entry, dropped);
     else
       slots_.erase(found);
   }
-  promise.set_value(kernel);
+  try {
+    promise.set_value(kernel);
+  } catch (const std::bad_alloc&) {  // the copy of a message
+    promise.set_value(out_of_memory());
+  }
   return kernel;
 }
 
 std::shared_ptr<const KernelState> KernelCache::use(Slot& slot) {
   if (!keeps()) return slot.seen.lock();
   uses_.splice(uses_.begin(), uses_, slot.use);
-  return slot.kept;
+  return slot.use->kept;
 }
 
 std::shared_ptr<const KernelState> KernelCache::find(std::string_view key) {
@@ -75,48 +93,49 @@ std::shared_ptr<const KernelState> KernelCache::find(std::string_view key) {
   return state;
 }
 
-void KernelCache::store(Slots::iterator found, const Kernel& kernel, Dropped& dropped) {
+void KernelCache::store(Slots::iterator found, const Kernel& kernel, Uses& entry, Uses& dropped) {
   Slot& slot = found->second;
   slot.pending = {};
   slot.seen = kernel.state();
   ++stats_.entries;
   if (!keeps()) return;
-  slot.kept = kernel.state();
+  entry.front() = {&found->first, kernel.state()};
   slot.bytes = kernel.memory_bytes() + found->first.size();
-  slot.use = uses_.insert(uses_.begin(), &found->first);
+  slot.use = entry.begin();
+  uses_.splice(uses_.begin(), entry);
   stats_.bytes += static_cast<int64_t>(slot.bytes);
   evict(dropped);
 }
 
 void KernelCache::recount(std::string_view key) {
-  Dropped dropped;
+  Uses dropped;
   std::lock_guard lock(mutex_);
   auto found = slots_.find(key);
-  if (found == slots_.end() || found->second.kept == nullptr) return;
+  if (!keeps() || found == slots_.end() || found->second.pending.valid()) return;
   Slot& slot = found->second;
-  const size_t bytes = Kernel(slot.kept).memory_bytes() + found->first.size();
+  const size_t bytes = Kernel(slot.use->kept).memory_bytes() + found->first.size();
   stats_.bytes += static_cast<int64_t>(bytes) - static_cast<int64_t>(slot.bytes);
   slot.bytes = bytes;
   evict(dropped);
 }
 
-void KernelCache::evict(Dropped& dropped) {
+void KernelCache::evict(Uses& dropped) {
   while (!uses_.empty() && static_cast<size_t>(stats_.bytes) > max_bytes_) {
     ++stats_.evictions;
-    drop(slots_.find(*uses_.back()), dropped);
+    drop(slots_.find(*uses_.back().key), dropped);
   }
 }
 
-void KernelCache::drop(Slots::iterator found, Dropped& dropped) {
-  Slot& slot = found->second;
-  if (keeps()) uses_.erase(slot.use);
+void KernelCache::drop(Slots::iterator found, Uses& dropped) {
+  const Slot& slot = found->second;
   stats_.bytes -= static_cast<int64_t>(slot.bytes);
   --stats_.entries;
-  dropped.push_back(slots_.extract(found));
+  if (keeps()) dropped.splice(dropped.end(), uses_, slot.use);
+  slots_.erase(found);
 }
 
 // Whenever the entries have doubled, so that each costs a constant.
-void KernelCache::forget_the_dead(Dropped& dropped) {
+void KernelCache::forget_the_dead(Uses& dropped) {
   if (slots_.size() < next_sweep_) return;
   for (auto slot = slots_.begin(); slot != slots_.end();) {
     const auto at = slot++;
@@ -126,7 +145,7 @@ void KernelCache::forget_the_dead(Dropped& dropped) {
 }
 
 void KernelCache::clear() {
-  Dropped dropped;
+  Uses dropped;
   std::lock_guard lock(mutex_);
   for (auto slot = slots_.begin(); slot != slots_.end();) {
     const auto at = slot++;

@@ -64,23 +64,27 @@ class KernelCache {
     using is_transparent = void;
     size_t operator()(std::string_view key) const;
   };
-  using Uses = std::list<const std::string*>;  // keys, the last used first
+  // What is kept, the last used first. What is dropped moves to such a list as well, without an
+  // allocation, and is destroyed where no lock is held.
+  struct Use {
+    const std::string* key;
+    std::shared_ptr<const KernelState> kept;
+  };
+  using Uses = std::list<Use>;
   struct Slot {
     std::shared_future<Result<Kernel>> pending;  // valid while the kernel is made
-    std::shared_ptr<const KernelState> kept;     // unless kOnlyLiving
     std::weak_ptr<const KernelState> seen;
     size_t bytes = 0;
-    Uses::iterator use;
+    Uses::iterator use;  // unless kOnlyLiving
   };
   using Slots = std::unordered_map<std::string, Slot, KeyHash, std::equal_to<>>;
-  using Dropped = std::list<Slots::node_type>;  // destroyed where no lock is held
 
   std::shared_ptr<const KernelState> use(Slot& slot);
   bool keeps() const { return max_bytes_ != kOnlyLiving; }
-  void store(Slots::iterator found, const Kernel& kernel, Dropped& dropped);
-  void evict(Dropped& dropped);
-  void drop(Slots::iterator found, Dropped& dropped);
-  void forget_the_dead(Dropped& dropped);
+  void store(Slots::iterator found, const Kernel& kernel, Uses& entry, Uses& dropped);
+  void evict(Uses& dropped);
+  void drop(Slots::iterator found, Uses& dropped);
+  void forget_the_dead(Uses& dropped);
 
   const size_t max_bytes_;
   mutable std::mutex mutex_;

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/verify.h"
 
 namespace convgen {
@@ -19,7 +21,7 @@ constexpr double kCheckedMultiplyAdds = 3e7;
 
 }  // namespace
 
-KernelContest::KernelContest(EngineState& engine, const ir::Conv& conv,
+KernelContest::KernelContest(const Engine& engine, const ir::Conv& conv,
                              std::vector<codegen::Schedule>& schedules, const AddLike& add_like,
                              const TuneOptions& options, const TuneCallback& progress,
                              const TuningJournal& journal, const TuningKey& key)
@@ -36,7 +38,9 @@ KernelContest::KernelContest(EngineState& engine, const ir::Conv& conv,
       tensors_(conv, kSeed) {}
 
 Result<Kernel> KernelContest::compile(const codegen::Schedule& schedule) {
-  auto kernel = engine_.make_kernel(conv_, nullptr, {.threads = options_.threads}, schedule);
+  auto kernel = engine_.state().make_kernel(conv_, nullptr, [&](const KernelCheck& check) {
+    return JitKernelMaker::of(engine_)->make(conv_, nullptr, schedule, check);
+  });
   if (!kernel.ok() || kernel->engine_name() == "jit") return kernel;
   return unsupported("tuning: executable memory was refused, there is nothing to compare");
 }

@@ -11,7 +11,7 @@
 
 #include "codegen/schedule.h"
 #include "runtime/bench_tensors.h"
-#include "runtime/engine_state.h"
+#include "runtime/engine.h"
 #include "runtime/thread_pool.h"
 #include "runtime/tune.h"
 #include "runtime/tuning_journal.h"
@@ -23,8 +23,9 @@ class KernelContest : public Contest {
   // More candidates like one.
   using AddLike = std::function<void(const codegen::Schedule&, std::vector<codegen::Schedule>&)>;
 
-  // All arguments must outlive it; more schedules come at the end. Throws std::bad_alloc.
-  KernelContest(EngineState& engine, const ir::Conv& conv,
+  // All arguments must outlive it; engine has a compiler; more schedules come at the end. Throws
+  // std::bad_alloc.
+  KernelContest(const Engine& engine, const ir::Conv& conv,
                 std::vector<codegen::Schedule>& schedules, const AddLike& add_like,
                 const TuneOptions& options, const TuneCallback& progress,
                 const TuningJournal& journal, const TuningKey& key);
@@ -50,7 +51,7 @@ class KernelContest : public Contest {
   Result<double> batch_us(size_t candidate);
   const ParallelFor* parallel_for() const { return pool_.threads() > 1 ? &parallel_for_ : nullptr; }
 
-  EngineState& engine_;
+  const Engine& engine_;
   const ir::Conv& conv_;
   std::vector<codegen::Schedule>& schedules_;
   const AddLike& add_like_;

@@ -10,8 +10,8 @@
 #include "codegen/kernel_abi.h"
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "runtime/generic.h"
-#include "runtime/jit_session.h"
 #include "runtime/kernel.h"
 #include "runtime/promotion.h"
 
@@ -20,8 +20,11 @@ namespace convgen {
 // Weights that a kernel was made for; null: none, they come with each call.
 using SharedConstants = std::shared_ptr<const ConstantWeights>;
 
-class KernelState {
+class CONVGEN_SHARED KernelState {
  public:
+  KernelState();
+  ~KernelState();
+
   ir::Conv conv;
   std::string engine_name;
   std::string schedule;
@@ -44,14 +47,11 @@ class KernelState {
   std::unique_ptr<Promotion> promotion;  // of a kernel whose machine code may come; else null
 
   // Whichever of the two `function` needs alive.
-  std::unique_ptr<LoadedCode> code;
+  std::shared_ptr<const void> code;
   std::unique_ptr<generic::Plan> plan;
 };
 
-// A state whose function runs the generic path.
-std::shared_ptr<KernelState> make_generic_state(const ir::Conv& conv);
-
 // The state of a kernel that holds its weights: there is nothing to pack.
-void hold_constants(KernelState& state, const SharedConstants& constants);
+CONVGEN_SHARED void hold_constants(KernelState& state, const SharedConstants& constants);
 
 }  // namespace convgen

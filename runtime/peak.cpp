@@ -6,16 +6,17 @@
 #include <vector>
 
 #include "codegen/compile.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 
 namespace convgen {
 
 Result<PeakRate> measure_peak(const Engine& engine) {
-  const EngineState& state = engine.state();
+  const JitKernelMaker* jit = JitKernelMaker::of(engine);
+  if (jit == nullptr) return unsupported("peak: this engine has no compiler");
   int64_t flops = 0;
-  auto object = codegen::compile_peak_loop(state.target, &flops);
+  auto object = codegen::compile_peak_loop(jit->target, &flops);
   if (!object) return object.status();
-  auto code = state.session->link(*object, codegen::kDefaultFunctionName, "convgen_peak_loop");
+  auto code = jit->session->link(*object, codegen::kDefaultFunctionName, "convgen_peak_loop");
   if (!code) return code.status();
 
   const float src[2] = {0.999f, 0.001f};
@@ -34,7 +35,7 @@ Result<PeakRate> measure_peak(const Engine& engine) {
   }
   PeakRate rate;
   rate.gflops = static_cast<double>(flops * kIterations) / best_seconds * 1e-9;
-  rate.vector_bits = state.target.max_lanes * 32;
+  rate.vector_bits = jit->target.max_lanes * 32;
   return rate;
 }
 

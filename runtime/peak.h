@@ -2,6 +2,7 @@
 // The machine's FMA rate, measured: the figure every benchmark is held against.
 #pragma once
 
+#include "ir/export.h"
 #include "ir/status.h"
 #include "runtime/engine.h"
 
@@ -14,6 +15,6 @@ struct PeakRate {
 
 // Compiles a loop of independent register-only FMAs for the engine's target and times it, best of
 // several short runs (about 20 ms in all). Errors: as Engine::compile.
-Result<PeakRate> measure_peak(const Engine& engine);
+CONVGEN_API Result<PeakRate> measure_peak(const Engine& engine);
 
 }  // namespace convgen

@@ -78,4 +78,10 @@ std::string_view bytes_of(const ConstantWeights& constants) {
           constants.values.size() * sizeof(float)};
 }
 
+std::string key_of(const ConstantWeights* constants) {
+  if (constants == nullptr) return "";
+  return fmt::format("|constants finite={} ", static_cast<int>(constants->assume_finite))
+      .append(bytes_of(*constants));
+}
+
 }  // namespace convgen

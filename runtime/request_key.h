@@ -6,10 +6,12 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <string_view>
 
 #include "ir/constant_weights.h"
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "runtime/engine.h"
 
 namespace convgen {
@@ -29,6 +31,10 @@ class RequestKey {
 };
 
 // Weights as they stand in a key.
-std::string_view bytes_of(const ConstantWeights& constants);
+CONVGEN_SHARED std::string_view bytes_of(const ConstantWeights& constants);
+
+// What weights add to a key that is text; null: nothing. By value: a key that held only a hash of
+// them could be met by others.
+CONVGEN_SHARED std::string key_of(const ConstantWeights* constants);
 
 }  // namespace convgen

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "ir/export.h"
 #include "runtime/kernel.h"
 
 namespace convgen {
@@ -11,7 +12,7 @@ namespace convgen {
 // A pool of `threads` threads, the calling one among them; threads = 1 starts none. Each gets one
 // contiguous range of the tasks. A pool serves one run at a time: not from several threads at
 // once, and never from within one of its own tasks. Different pools do not disturb each other.
-class ThreadPool {
+class CONVGEN_API ThreadPool {
  public:
   explicit ThreadPool(int threads);
   ~ThreadPool();

@@ -12,6 +12,7 @@
 
 #include "codegen/candidate_schedules.h"
 #include "ir/text.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/kernel_contest.h"
 #include "runtime/tuning_file.h"
 #include "runtime/tuning_journal.h"
@@ -112,21 +113,22 @@ Status keep(const std::string& file, const TuningJournal& journal, const TuningK
   return journal.finish(key);
 }
 
-Result<TuneResult> tune(EngineState& engine, const ir::Conv& conv, const TuneOptions& options,
+Result<TuneResult> tune(const Engine& engine, const ir::Conv& conv, const TuneOptions& options,
                         const std::string& file, const TuneCallback& progress) {
+  const codegen::Target& target = JitKernelMaker::of(engine)->target;
   const auto table = TuningTable::read(file, false);
   if (!table.ok()) return table.status();
   if (conv.dst_elements() == 0) return TuneResult{.end = TuneEnd::kEmpty};
-  if (const auto before = find_result(*table, conv, options.threads, engine.target);
+  if (const auto before = find_result(*table, conv, options.threads, target);
       before && !options.again)
     return *before;
 
   const auto journal = TuningJournal::open(file);
   if (!journal.ok()) return journal.status();
-  const TuningKey key = tuning_key(conv, options.threads, engine.target);
+  const TuningKey key = tuning_key(conv, options.threads, target);
   auto ratios = journal->ratios(key);
   if (!ratios.ok()) return ratios.status();
-  CandidateSource source(conv, engine.target, options, std::move(*ratios));
+  CandidateSource source(conv, target, options, std::move(*ratios));
   std::vector<Schedule> candidates = source.first();
   const KernelContest::AddLike add_like = [&](const Schedule& like, auto& schedules) {
     source.add_like(like, schedules);
@@ -150,8 +152,10 @@ Result<TuneResult> tune_conv(const Engine& engine, const ir::Conv& conv, const T
   const std::string file = options.file.empty() ? default_tuning_file() : options.file;
   if (file.empty())
     return invalid_argument("tuning file: none; CONVGEN_CACHE_DIR is empty, or there is no home");
+  if (JitKernelMaker::of(engine) == nullptr)
+    return unsupported("tuning: this engine has no compiler");
   try {
-    return tune(engine.state(), conv, options, file, progress);
+    return tune(engine, conv, options, file, progress);
   } catch (const std::bad_alloc&) {
     return resource_exhausted("tuning: out of memory for the tensors");
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ir/conv.h"
+#include "ir/export.h"
 #include "ir/status.h"
 #include "runtime/engine.h"
 #include "runtime/tune_race.h"
@@ -63,7 +64,8 @@ using TuneCallback = std::function<bool(const TuneProgress&)>;
 // while other work runs on these CPUs. Errors: invalid_argument where there is no tuning file or a
 // damaged one; io_error; unsupported where executable memory is refused; what compiling or checking
 // the default says; resource_exhausted.
-Result<TuneResult> tune_conv(const Engine& engine, const ir::Conv& conv, const TuneOptions& options,
-                             const TuneCallback& progress = {});
+CONVGEN_API Result<TuneResult> tune_conv(const Engine& engine, const ir::Conv& conv,
+                                         const TuneOptions& options,
+                                         const TuneCallback& progress = {});
 
 }  // namespace convgen

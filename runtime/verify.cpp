@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ir/winograd_reference.h"
+#include "runtime/float_modes.h"
 #include "runtime/guarded_buffer.h"
 
 namespace convgen {
@@ -422,6 +423,7 @@ bool wants_integers(const VerifyOptions& options) {
 }  // namespace
 
 Result<VerifyReport> verify_kernel(const Kernel& kernel, const VerifyOptions& options) {
+  const DefaultFloatModes modes;  // the bound knows no others
   const ir::Conv& conv = kernel.conv();
   const ConstantWeights* constants = kernel.constant_weights();
   const std::optional<int> largest = constants == nullptr ? 0 : largest_integer(*constants);

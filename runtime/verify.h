@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "ir/export.h"
 #include "ir/interpreter.h"
 #include "ir/status.h"
 #include "runtime/kernel.h"
@@ -44,6 +45,7 @@ struct VerifyReport {
 // start, src and weights read-only, dst filled with NaN, and checks every output (see
 // max_multiply_adds). A fault inside the kernel is not caught: it ends the process.
 // Errors: resource_exhausted where the tensors cannot be allocated, or what run() says.
-Result<VerifyReport> verify_kernel(const Kernel& kernel, const VerifyOptions& options = {});
+CONVGEN_API Result<VerifyReport> verify_kernel(const Kernel& kernel,
+                                               const VerifyOptions& options = {});
 
 }  // namespace convgen

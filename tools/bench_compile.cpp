@@ -126,13 +126,15 @@ void print_heading() {
                     cpu_name(), codegen::llvm_version()));
   std::string line;
   for (const Phase& phase : kPhases) line += fmt::format("{:>9}", phase.name);
-  print(fmt::format("{}{:>9}{:>9}  conv\n", line, "median", "bytes"));
+  line += fmt::format("{:>9}{:>9}  conv", "median", "bytes");
+  print(Style(stdout).heading(line) + "\n");
 }
 
 void print_row(const ir::Conv& conv, const Result<Measured>& measured) {
   const std::string name = conv.name.empty() ? ir::print_conv(conv) : conv.name;
   if (!measured.ok()) {
-    print(fmt::format("  refused: {}: {}\n", name, measured.status().message()));
+    print(fmt::format("  {} {}: {}\n", Style(stdout).bad("refused:"), name,
+                      measured.status().message()));
     return;
   }
   std::string line;
@@ -177,11 +179,12 @@ Outcome bench_compile(const std::vector<ir::Conv>& convs, const CompileBenchOpti
   const Result<Engine> engine = Engine::create({.cache_dir = ""});
   if (!engine.ok()) return engine.status();
   if (!options.json) print_heading();
-  Progress progress(is_terminal(stdout) ? "" : "bench");
+  Progress progress("bench");
   std::vector<double> totals;
   for (size_t i = 0; i < convs.size(); ++i) {
     progress.show(i + 1, convs.size());
     const Result<Measured> measured = measure(*engine, convs[i], options.seconds);
+    progress.clear();
     if (measured.ok()) totals.push_back(measured->least.total_ms);
     if (options.json)
       print(json_line(to_json(convs[i], measured)));

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "codegen/compile.h"
+#include "ir/nearest_word.h"
 #include "ir/text.h"
 #include "runtime/engine.h"
 #include "runtime/peak.h"
@@ -20,6 +21,7 @@
 #include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
 #include "tools/host.h"
+#include "tools/option_values.h"
 
 namespace convgen::tool {
 namespace {
@@ -109,30 +111,46 @@ void print_heading(const Machine& machine) {
 void print_table(const std::vector<Row>& rows) {
   const ir::Conv& conv = rows.front().conv;
   print(fmt::format("\n{}{}{}\n", conv.name, conv.name.empty() ? "" : "  ", ir::print_conv(conv)));
-  print(fmt::format("  {:<12}{:>12}{:>12}{:>10}{:>9}{:>12}{:>12}\n", "engine", "min us",
-                    "median us", "gflop/s", "of peak", "vs generic", "compile ms"));
+  const Style style(stdout);
+  print(style.heading(fmt::format("  {:<12}{:>12}{:>12}{:>10}{:>9}{:>12}{:>12}", "engine", "min us",
+                                  "median us", "gflop/s", "of peak", "vs generic", "compile ms")) +
+        "\n");
+  const auto min_us_of = [](const Row& row) { return row.result.timing.min_us; };
+  const auto best = std::ranges::min_element(rows, {}, min_us_of);
   const auto generic =
       std::ranges::find_if(rows, [](const Row& row) { return row.result.engine == "generic"; });
   for (const Row& row : rows) {
-    const double min_us = row.result.timing.min_us;
+    const double min_us = min_us_of(row);
     const std::string speedup =
         generic == rows.end() ? "-"
                               : fmt::format("{:.2f}x", generic->result.timing.min_us / min_us);
-    print(fmt::format("  {:<12}{:>12.2f}{:>12.2f}{:>10.1f}{:>8.1f}%{:>12}{:>12.2f}\n",
-                      row.result.engine, min_us, row.result.timing.median_us, row.rate(),
-                      100 * row.share_of_peak(), speedup, row.result.compile_ms));
+    const std::string line =
+        fmt::format("  {:<12}{:>12.2f}{:>12.2f}{:>10.1f}{:>8.1f}%{:>12}{:>12.2f}",
+                    row.result.engine, min_us, row.result.timing.median_us, row.rate(),
+                    100 * row.share_of_peak(), speedup, row.result.compile_ms);
+    print((rows.size() > 1 && &row == &*best ? style.good(line) : line) + "\n");
   }
 }
 
 // --- Measuring ---
+
+std::vector<std::string> engine_words(bool constant) {
+  std::vector<std::string> words(std::begin(kEngines), std::end(kEngines));
+  words.emplace_back("all");
+  if (constant) words.emplace_back(kVariable);
+  return words;
+}
 
 Status check_engines(const std::vector<std::string>& engines, bool constant) {
   for (const std::string& engine : engines) {
     if (std::ranges::find(kEngines, engine) != std::end(kEngines)) continue;
     if (engine == "all" && engines.size() == 1) continue;
     if (engine == kVariable && constant) continue;
-    return invalid_argument(fmt::format("--engines={}: expected all, or some of {}", engine,
-                                        fmt::join(kEngines, ", ")));
+    const std::vector<std::string> words = engine_words(constant);
+    const std::vector<std::string_view> known(words.begin(), words.end());
+    return invalid_argument(fmt::format("--engines={}: expected all, or some of {}{}", engine,
+                                        fmt::join(kEngines, ", "),
+                                        ir::did_you_mean(known, engine)));
   }
   return Status();
 }
@@ -172,12 +190,13 @@ Result<std::vector<Contest>> read_contests(const BenchCommandOptions& options) {
 }
 
 Status bench_one(const Engine& engine, const Contest& contest, const BenchCommandOptions& options,
-                 const Machine& machine, ThreadPool& pool, bool first) {
+                 const Machine& machine, ThreadPool& pool, Progress& progress, bool first) {
   const ir::Conv& conv = contest.conv;
   if (Status status = check_memory(conv); !status.ok()) return status;
   BenchOptions bench = options_for(conv, options.bench);
   if (contest.constants) bench.constants = &*contest.constants;
   const Result<std::vector<BenchResult>> results = bench_conv(engine, conv, bench, pool);
+  progress.clear();
   if (!results.ok()) return results.status();
   std::vector<Row> rows;
   for (size_t i = 0; i < results->size(); ++i) {
@@ -222,11 +241,11 @@ Outcome bench(const BenchCommandOptions& options) {
   const Machine machine{isa_name(*target), *peak, *threads};
   ThreadPool pool(*threads);
   if (!options.json && !options.csv) print_heading(machine);
-  Progress progress(is_terminal(stdout) ? "" : "bench");
+  Progress progress("bench");
   for (size_t i = 0; i < contests->size(); ++i) {
     progress.show(i + 1, contests->size());
     const Contest& contest = (*contests)[i];
-    const Status status = bench_one(*engine, contest, options, machine, pool, i == 0);
+    const Status status = bench_one(*engine, contest, options, machine, pool, progress, i == 0);
     if (!status.ok()) return located(contest.conv, status);
   }
   return kDone;
@@ -237,27 +256,29 @@ Outcome bench(const BenchCommandOptions& options) {
 void add_bench(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<BenchCommandOptions>();
   CLI::App* command = app.add_subcommand("bench", "time engines side by side");
+  command->group(kMeasureGroup);
   command->add_option("CONV", options->convs, kConvHelp)->required();
   command
       ->add_option("--engines", options->bench.engines,
-                   "some of jit, generic, interpreter; or all; with --constant-weights also "
-                   "variable, the jit's kernel for any weights")
+                   "engines to time, several with commas, variable beside --constant-weights only")
+      ->check(known_words(engine_words(/*constant=*/true)))
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAMES")
       ->capture_default_str();
-  CLI::Option* json = command->add_flag("--json", options->json, "one json object a line");
-  command->add_flag("--csv", options->csv, "comma-separated values")->excludes(json);
+  CLI::Option* json = command->add_flag("--json", options->json, "print one json object a line");
+  command->add_flag("--csv", options->csv, "print comma-separated values")->excludes(json);
   add_threads(*command, options->threads);
   add_seconds(*command, options->bench.seconds);
-  command->add_option("--schedule", options->bench.schedule,
-                      "schedule words for the jit engine that outrank the selected ones");
+  add_schedule(*command, options->bench.schedule);
   add_constant_weights(*command, options->constants);
   CLI::Option* compile = command->add_flag(
       "--compile", options->compile, "time the phases of compiling instead, on as many threads");
   for (const char* other : {"--engines", "--csv", "--schedule", "--constant-weights"})
     compile->excludes(command->get_option(other));
-  command->footer("example:\n  convgen bench @layers.conv --engines=jit,generic --json");
+  set_examples(*command, {"convgen bench @layers.conv --engines=jit,generic --json",
+                          "convgen bench mb1ic64ih56oc64kh3ph1 --threads 2 --seconds 0.5",
+                          "convgen bench --compile @layers.conv"});
   command->callback([options, &outcome] { outcome = bench(*options); });
 }
 

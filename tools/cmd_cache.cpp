@@ -11,6 +11,7 @@
 #include "runtime/cache_directory.h"
 #include "runtime/object_store.h"
 #include "tools/command.h"
+#include "tools/option_values.h"
 
 namespace convgen::tool {
 namespace {
@@ -106,15 +107,17 @@ Outcome run(const CacheOptions& options) {
 
 void add_cache(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("cache", "show or clear the kernels kept on disk");
+  command->group(kMachineGroup);
   const auto options = std::make_shared<CacheOptions>();
   command
       ->add_option("ACTION", options->action,
                    "stats: how many, and how large; list: each, the last used first: bytes, last "
                    "use, LLVM, conv; clear: remove them, and nothing else; path: their directory")
       ->required()
-      ->check(CLI::IsMember({"stats", "list", "clear", "path"}));
-  command->add_flag("--json", options->json, "stats and list: json, one object a line");
-  command->footer("example:\n  CONVGEN_CACHE_DIR=/srv/kernels convgen cache list");
+      ->check(one_of({"stats", "list", "clear", "path"}));
+  command->add_flag("--json", options->json, "print stats and list as json, one object a line");
+  set_examples(*command,
+               {"convgen cache stats --json", "CONVGEN_CACHE_DIR=kernels convgen cache list"});
   command->callback([&outcome, options] { outcome = run(*options); });
 }
 

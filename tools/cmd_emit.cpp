@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <memory>
+#include <optional>
+#include <span>
 #include <utility>
 
+#include "codegen/ahead_of_time.h"
+#include "codegen/c_interface.h"
 #include "codegen/compile.h"
 #include "codegen/schedule.h"
 #include "codegen/select_schedule.h"
@@ -17,6 +20,7 @@
 #include "tools/command.h"
 #include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
+#include "tools/option_values.h"
 #include "tools/output_file.h"
 
 namespace convgen::tool {
@@ -32,7 +36,7 @@ struct EmitOptions {
   ConstantWeightsArgs constants;
 };
 
-enum class Source { kConv, kSchedule, kCompile, kMissing };
+enum class Source { kConv, kSchedule, kCompile, kHeader };
 
 struct StageInfo {
   std::string_view name;
@@ -50,19 +54,21 @@ constexpr std::array kStages = {
     StageInfo{"asm", ".s", true, Source::kCompile, codegen::Stage::kAssembly},
     StageInfo{"obj", ".o", false, Source::kCompile, codegen::Stage::kObject},
     StageInfo{"bc", ".bc", false, Source::kCompile, codegen::Stage::kBitcode},
-    StageInfo{"header", ".h", true, Source::kMissing},
+    StageInfo{"header", ".h", true, Source::kHeader},
 };
 
+std::vector<std::string> stage_names() {
+  std::vector<std::string> names;
+  for (const StageInfo& stage : kStages) names.emplace_back(stage.name);
+  return names;
+}
+
 Result<const StageInfo*> find_stage(const std::string& name) {
-  std::vector<std::string_view> names;
   for (const StageInfo& stage : kStages) {
-    names.push_back(stage.name);
-    if (stage.name != name) continue;
-    if (stage.source != Source::kMissing) return &stage;
-    return unsupported(fmt::format("--emit={}: not yet in this version", name));
+    if (stage.name == name) return &stage;
   }
-  return invalid_argument(
-      fmt::format("--emit={}: expected stages out of {}", name, fmt::join(names, ", ")));
+  return invalid_argument(fmt::format("--emit={}: expected stages out of {}", name,
+                                      expected_one_of(stage_names(), name)));
 }
 
 // The stages asked for, each once, in the order asked for.
@@ -74,13 +80,6 @@ Result<std::vector<const StageInfo*>> find_stages(const std::vector<std::string>
     if (std::ranges::find(stages, *stage) == stages.end()) stages.push_back(*stage);
   }
   return stages;
-}
-
-Status check_function_name(const std::string& name) {
-  const auto is_word = [](unsigned char c) { return c == '_' || (c < 0x80 && std::isalnum(c)); };
-  const bool digit_first = !name.empty() && name[0] >= '0' && name[0] <= '9';
-  if (!name.empty() && !digit_first && std::ranges::all_of(name, is_word)) return Status();
-  return invalid_argument(fmt::format("--function={}: expected a c identifier", name));
 }
 
 // Bytes of machine code belong neither on a terminal nor after text in one stream.
@@ -109,33 +108,75 @@ Result<codegen::Schedule> make_schedule(const EmitOptions& options, const ir::Co
   return schedule;
 }
 
+// All that stages are made of.
+struct Request {
+  codegen::CFunction function;
+  codegen::Target target;
+  codegen::Schedule schedule;
+  bool c_interface = false;  // code comes with the functions that a header declares
+};
+
+Result<Request> make_request(const EmitOptions& options,
+                             const std::vector<const StageInfo*>& stages) {
+  const Result<ir::Conv> conv = parse_conv_arg(options.conv);
+  if (!conv.ok()) return conv.status();
+  Result<codegen::Target> target =
+      codegen::make_target(options.mtriple, resolve_mcpu(options.mcpu), options.mattr);
+  if (!target.ok()) return target.status();
+  Result<std::optional<ConstantWeights>> constants =
+      read_constant_weights(options.constants, *conv);
+  if (!constants.ok()) return constants.status();
+  Request request{{options.function, *conv, *std::move(constants)}, *std::move(target), {}, false};
+  Result<codegen::Schedule> schedule =
+      make_schedule(options, *conv, request.target, request.function.constant_weights());
+  if (!schedule.ok()) return schedule.status();
+  request.schedule = *schedule;
+  request.c_interface = std::ranges::any_of(
+      stages, [](const StageInfo* stage) { return stage->source == Source::kHeader; });
+  return request;
+}
+
+Result<std::string> make_code(const Request& request, codegen::Stage stage) {
+  const codegen::CFunction& function = request.function;
+  if (request.c_interface)
+    return codegen::compile_c_functions(stage, function, request.schedule, request.target);
+  return codegen::compile(stage, function.conv, request.schedule, request.target, function.name,
+                          /*times=*/nullptr, function.constant_weights());
+}
+
+// The header is named after the function, wherever it is written.
+std::string make_header(const Request& request) {
+  const codegen::KernelSizes sizes = codegen::kernel_sizes(request.function, request.schedule);
+  const codegen::Target& target = request.target;
+  return codegen::print_c_header({request.function.name, /*library=*/"",
+                                  fmt::format("{}: {}", target.triple, target.tune_cpu),
+                                  std::span(&request.function, 1), std::span(&sizes, 1)});
+}
+
+Result<std::string> make_content(const Request& request, const StageInfo& stage) {
+  switch (stage.source) {
+    case Source::kConv:
+      return ir::print_conv(request.function.conv) + "\n";
+    case Source::kSchedule:
+      return codegen::print_schedule(request.schedule) + "\n";
+    case Source::kHeader:
+      return make_header(request);
+    case Source::kCompile:
+      break;
+  }
+  return make_code(request, stage.stage);
+}
+
 // The contents of every stage: all made before anything is written.
 Result<std::vector<std::string>> make_contents(const EmitOptions& options,
                                                const std::vector<const StageInfo*>& stages) {
-  const Result<ir::Conv> conv = parse_conv_arg(options.conv);
-  if (!conv.ok()) return conv.status();
-  const Result<codegen::Target> target =
-      codegen::make_target(options.mtriple, resolve_mcpu(options.mcpu), options.mattr);
-  if (!target.ok()) return target.status();
-  const Result<std::optional<ConstantWeights>> constants =
-      read_constant_weights(options.constants, *conv);
-  if (!constants.ok()) return constants.status();
-  const ConstantWeights* weights = constants->has_value() ? &**constants : nullptr;
-  const Result<codegen::Schedule> schedule = make_schedule(options, *conv, *target, weights);
-  if (!schedule.ok()) return schedule.status();
-
+  const Result<Request> request = make_request(options, stages);
+  if (!request.ok()) return request.status();
   std::vector<std::string> contents;
   for (const StageInfo* stage : stages) {
-    if (stage->source == Source::kConv) contents.push_back(ir::print_conv(*conv) + "\n");
-    if (stage->source == Source::kSchedule) {
-      contents.push_back(codegen::print_schedule(*schedule) + "\n");
-    }
-    if (stage->source != Source::kCompile) continue;
-    Result<std::string> bytes =
-        codegen::compile(stage->stage, *conv, *schedule, *target, options.function,
-                         /*times=*/nullptr, weights);
-    if (!bytes.ok()) return bytes.status();
-    contents.push_back(std::move(*bytes));
+    Result<std::string> content = make_content(*request, *stage);
+    if (!content.ok()) return content.status();
+    contents.push_back(std::move(*content));
   }
   return contents;
 }
@@ -160,7 +201,8 @@ Status write_stages(const std::string& output, const std::vector<const StageInfo
 Outcome emit(const EmitOptions& options) {
   const Result<std::vector<const StageInfo*>> stages = find_stages(options.stages);
   if (!stages.ok()) return stages.status();
-  if (Status status = check_function_name(options.function); !status.ok()) return status;
+  if (Status status = codegen::check_c_identifier("--function", options.function); !status.ok())
+    return status;
   if (Status status = check_output_choice(options, *stages); !status.ok()) return status;
   const Result<std::vector<std::string>> contents = make_contents(options, *stages);
   if (!contents.ok()) return contents.status();
@@ -177,27 +219,34 @@ Outcome emit(const EmitOptions& options) {
 void add_emit(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<EmitOptions>();
   CLI::App* command = app.add_subcommand("emit", "dump any stage of the compilation");
+  command->group(kCodeGroup);
   command->add_option("CONV", options->conv, kConvHelp)->required();
-  command
-      ->add_option("--emit", options->stages,
-                   "conv, schedule, llvm, llvm-opt, asm, obj, bc; several with commas")
+  command->add_option("--emit", options->stages, "stages to dump, several with commas")
+      ->check(known_words(stage_names()))
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("STAGES")
       ->capture_default_str();
-  command->add_option("-o", options->output, "file, or for several stages PREFIX.ll, PREFIX.s ...")
+  command
+      ->add_option("-o", options->output,
+                   "file to write, or for several stages the PREFIX of PREFIX.ll, PREFIX.s ...")
       ->type_name("FILE");
-  command->add_option("--mtriple", options->mtriple, "target triple; default the host's");
-  command->add_option("--mcpu", options->mcpu, "cpu name; default CONVGEN_MCPU, else the host");
-  command->add_option("--mattr", options->mattr, "features: +avx2,-fma");
+  command->add_option("--mtriple", options->mtriple, "target triple, else the host's")
+      ->type_name("TRIPLE");
+  add_mcpu(*command, options->mcpu);
+  command->add_option("--mattr", options->mattr, "CPU features to add and leave out: +avx2,-fma")
+      ->type_name("FEATURES");
   command->add_option("--function", options->function, "name of the emitted function")
+      ->type_name("NAME")
       ->capture_default_str();
-  command->add_option("--schedule", options->schedule,
-                      "schedule words that outrank the selected ones: 'unroll=full tile=7x2'");
+  add_schedule(*command, options->schedule);
   add_constant_weights(*command, options->constants);
-  command->footer(
-      "example:\n  convgen emit 'conv2d src=f32:nhwc:1x56x56x64 "
-      "weights=f32:hwio:3x3x64x64 pads=same' --emit=asm --mcpu=haswell");
+  set_examples(*command,
+               {"convgen emit 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
+                "pads=same' --emit=asm --mcpu=haswell",
+                "convgen emit mb1ic3ih224oc64kh7sh2ph3 --emit=schedule,llvm,obj -o kernel",
+                "convgen emit @one.conv --emit=obj,header --function conv1 -o conv1",
+                "convgen emit @one.conv --emit=asm --schedule='unroll=full tile=7x2'"});
   command->callback([options, &outcome] { outcome = emit(*options); });
 }
 

@@ -208,16 +208,17 @@ Outcome explain(const ExplainOptions& options) {
 void add_explain(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ExplainOptions>();
   CLI::App* command = app.add_subcommand("explain", "show the schedule, why, and what it reaches");
+  command->group(kCodeGroup);
   command->add_option("CONV", options->convs, kConvHelp)->required();
-  command->add_option("--mcpu", options->mcpu, "cpu name; default CONVGEN_MCPU, else the host");
-  command->add_option("--schedule", options->schedule,
-                      "schedule words that outrank the selected ones");
+  add_mcpu(*command, options->mcpu);
+  add_schedule(*command, options->schedule);
   add_constant_weights(*command, options->constants);
   add_threads(*command, options->threads);
   add_seconds(*command, options->seconds);
-  command->footer(
-      "example:\n  convgen explain 'conv2d src=f32:nhwc:1x56x56x64 "
-      "weights=f32:hwio:3x3x64x64 pads=same'");
+  set_examples(
+      *command,
+      {"convgen explain 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 pads=same'",
+       "convgen explain @layers.conv --mcpu=x86-64-v3 --threads 2"});
   command->callback([options, &outcome] { outcome = explain(*options); });
 }
 

@@ -105,7 +105,8 @@ Outcome info() {
 
 void add_info(CLI::App& app, Outcome& outcome) {
   CLI::App* command = app.add_subcommand("info", "show the machine and what is used of it");
-  command->footer("example:\n  CONVGEN_MCPU=haswell convgen info");
+  command->group(kMachineGroup);
+  set_examples(*command, {"convgen info", "CONVGEN_MCPU=x86-64-v2 convgen info"});
   command->callback([&outcome] { outcome = info(); });
 }
 

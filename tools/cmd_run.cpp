@@ -223,24 +223,25 @@ Outcome run(const RunOptions& given) {
 void add_run(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "compute a convolution on .npy files");
+  command->group(kComputeGroup);
   const auto add_file = [&](const char* name, std::string& file, const char* help) {
     return command->add_option(name, file, help)->type_name("F.npy");
   };
   command->add_option("CONV", options->conv, kConvHelp)->required();
-  add_file("--src", options->src, "the input")->required();
-  add_file("--weights", options->weights, "the filter");
-  add_file("--bias", options->bias, "one number per output channel");
-  add_file("--add", options->add, "the residual, of dst's shape");
-  add_file("--scale", options->scale, "one number per output channel");
-  add_file("--dst", options->dst, "the result, written as <f4")->required();
+  add_file("--src", options->src, "input tensor")->required();
+  add_file("--weights", options->weights, "filter tensor");
+  add_file("--bias", options->bias, "bias, one number per output channel");
+  add_file("--add", options->add, "residual tensor, of dst's shape");
+  add_file("--scale", options->scale, "scale, one number per output channel");
+  add_file("--dst", options->dst, "file to write the result to, as <f4")->required();
   add_engine(*command, options->engine, {"jit", "generic", "interpreter"});
   add_threads(*command, options->threads);
-  command->add_option("--schedule", options->schedule,
-                      "schedule words that outrank the selected ones");
+  add_schedule(*command, options->schedule);
   add_constant_weights(*command, options->constants);
-  command->footer(
-      "example:\n  convgen run 'conv2d pads=same post=bias,relu' --src x.npy "
-      "--weights w.npy --bias b.npy --dst y.npy");
+  set_examples(*command, {"convgen run 'conv2d pads=same post=bias,relu' --src x.npy --weights "
+                          "w.npy --bias b.npy --dst y.npy",
+                          "convgen run 'conv2d groups=3 pads=same' --src photo.npy "
+                          "--constant-weights edge.npy --dst edges.npy"});
   command->callback([options, &outcome] { outcome = run(*options); });
 }
 

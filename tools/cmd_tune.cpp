@@ -17,6 +17,7 @@
 #include "runtime/tuning_file.h"
 #include "tools/command.h"
 #include "tools/conv_args.h"
+#include "tools/option_values.h"
 
 namespace convgen::tool {
 namespace {
@@ -215,19 +216,24 @@ Outcome tune(TuneCommandOptions options) {
 void add_tune(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<TuneCommandOptions>();
   CLI::App* command = app.add_subcommand("tune", "measure schedules, keep the fastest");
+  command->group(kMeasureGroup);
   command->add_option("CONV", options->convs, kConvHelp)->required();
   add_seconds(*command, options->tune.seconds, "--budget");
   add_threads(*command, options->threads);
-  command->add_option("--tuning-file", options->tune.file, "where winners are kept")
+  command
+      ->add_option("--tuning-file", options->tune.file,
+                   "file where winners are kept, else `tuning` in the cache directory")
       ->type_name("FILE");
   command->add_option("--candidates", options->tune.candidates, "schedules to begin with")
-      ->check(CLI::Range(1, 10'000))
+      ->check(whole_number(1, 10'000))
       ->type_name("N")
       ->capture_default_str();
-  command->add_flag("--again", options->tune.again, "also what the file has already");
-  command->add_option("--mcpu", options->mcpu, "cpu name; default CONVGEN_MCPU, else the host");
-  command->add_flag("--json", options->json, "one json object a line");
-  command->footer("example:\n  convgen tune @layers.conv --budget 2 --threads 2");
+  command->add_flag("--again", options->tune.again, "measure also what the file has already");
+  add_mcpu(*command, options->mcpu);
+  command->add_flag("--json", options->json, "print one json object a line");
+  set_examples(*command,
+               {"convgen tune @layers.conv --budget 2 --threads 2",
+                "convgen tune mb1ic64ih14oc64kh3ph1 --budget 1 --tuning-file winners --again"});
   command->callback([options, &outcome] { outcome = tune(*options); });
 }
 

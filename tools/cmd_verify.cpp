@@ -16,6 +16,7 @@
 #include "tools/command.h"
 #include "tools/constant_weights_args.h"
 #include "tools/conv_args.h"
+#include "tools/option_values.h"
 
 namespace convgen::tool {
 namespace {
@@ -67,8 +68,8 @@ std::vector<VerifyData> data_of(const std::string& name, std::vector<VerifyData>
 
 class Verifier {
  public:
-  Verifier(const VerifyCommandOptions& options, Engine engine, int threads)
-      : options_(options), engine_(std::move(engine)), pool_(threads) {
+  Verifier(const VerifyCommandOptions& options, Engine engine, int threads, uint64_t convs)
+      : options_(options), engine_(std::move(engine)), pool_(threads), convs_(convs) {
     parallel_for_ = pool_.parallel_for();
   }
 
@@ -77,15 +78,19 @@ class Verifier {
     const Result<Finding> finding = find(check);
     const bool pass = finding.ok() && finding->report.pass;
     ++(pass ? passed_ : failed_);
+    progress_.clear();
     print_line(check, finding, pass);
     if (!pass) print_detail(check, finding);
     if (done() % kKernelsKept == 0) engine_.clear_cache();
-    return check_output();
+    const Status status = check_output();
+    progress_.show(done(), convs_);
+    return status;
   }
 
   uint64_t done() const { return passed_ + failed_; }
 
-  int finish() const {
+  int finish() {
+    progress_.clear();
     print(fmt::format("verified {} convolutions: {} passed, {} failed (seed {})\n", done(), passed_,
                       failed_, options_.seed));
     return failed_ == 0 ? kDone : kCheckFailed;
@@ -124,8 +129,9 @@ class Verifier {
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     const double error = finding.ok() ? finding->report.max_error : kNone;
     const double bound = finding.ok() ? finding->report.bound : kNone;
-    print(fmt::format("{} {:.3g} {:.3g} {}\n", pass ? "PASS" : "FAIL", error, bound,
-                      ir::print_conv(check.conv)));
+    const Style style(stdout);
+    print(fmt::format("{} {:.3g} {:.3g} {}\n", pass ? style.good("PASS") : style.bad("FAIL"), error,
+                      bound, ir::print_conv(check.conv)));
   }
 
   void print_detail(const Check& check, const Result<Finding>& finding) const {
@@ -145,6 +151,8 @@ class Verifier {
   Engine engine_;
   mutable ThreadPool pool_;
   ParallelFor parallel_for_;
+  const uint64_t convs_;
+  Progress progress_{"verify"};
   uint64_t passed_ = 0;
   uint64_t failed_ = 0;
 };
@@ -167,14 +175,11 @@ Status check_given(const VerifyCommandOptions& options, const std::vector<ir::Co
 }
 
 Status check_random(const VerifyCommandOptions& options, Verifier& verifier) {
-  // Lines on the terminal are progress enough.
-  Progress progress(is_terminal(stdout) ? "" : "verify");
   for (uint64_t i = 0; i < options.random; ++i) {
     const VerifyData turn = i % 2 == 0 ? VerifyData::kIntegers : VerifyData::kReals;
     const Check check{ir::random_conv(options.seed, i), data_of(options.data, {turn}),
                       mix(options.seed, i), nullptr};
     if (Status status = verifier.check(check); !status.ok()) return status;
-    progress.show(i + 1, options.random);
   }
   return Status();
 }
@@ -199,7 +204,7 @@ Outcome verify(const VerifyCommandOptions& options) {
   const Result<Engine> engine = Engine::create(how);
   if (!engine.ok()) return engine.status();
 
-  Verifier verifier(options, *engine, *threads);
+  Verifier verifier(options, *engine, *threads, convs->size() + options.random);
   Status status = check_given(options, *convs, verifier);
   if (status.ok()) status = check_random(options, verifier);
   warn_of_store(*engine);
@@ -212,20 +217,21 @@ Outcome verify(const VerifyCommandOptions& options) {
 void add_verify(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<VerifyCommandOptions>();
   CLI::App* command = app.add_subcommand("verify", "check kernels against the interpreter");
+  command->group(kComputeGroup);
   command->add_option("CONV", options->convs, kConvHelp);
-  add_count(*command, "--random", options->random, "check N random convolutions");
-  add_count(*command, "--seed", options->seed, "of the convolutions and their tensors");
-  command->add_option("--data", options->data, "the tensors: integers, reals, or auto for both")
-      ->check(CLI::IsMember({"auto", "integers", "reals"}))
+  add_count(*command, "--random", options->random, "random convolutions to check");
+  add_count(*command, "--seed", options->seed, "seed of random convolutions and of tensors");
+  command->add_option("--data", options->data, "numbers in the tensors; auto is both kinds")
+      ->check(one_of({"auto", "integers", "reals"}))
       ->type_name("NAME")
       ->capture_default_str();
   add_engine(*command, options->engine, {"jit", "generic"});
   add_threads(*command, options->threads);
-  command->add_option("--schedule", options->schedule,
-                      "schedule words that outrank the selected ones");
+  add_schedule(*command, options->schedule);
   add_constant_weights(*command, options->constants);
-  command->footer(
-      "example:\n  convgen verify --random 2000 --seed 7\n  convgen verify @layers.conv");
+  set_examples(*command, {"convgen verify @layers.conv",
+                          "convgen verify mb1ic3ih224oc64kh7sh2ph3 --engine=generic --threads 2",
+                          "convgen verify --random 20 --seed 7"});
   command->callback([options, &outcome] { outcome = verify(*options); });
 }
 

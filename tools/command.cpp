@@ -13,6 +13,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "tools/option_values.h"
+
 namespace convgen::tool {
 namespace {
 
@@ -23,8 +25,8 @@ constexpr int kMaxThreads = 1024;
 // --- Shared options ---
 
 void add_threads(CLI::App& command, int& threads) {
-  command.add_option("--threads", threads, "threads to run on; else CONVGEN_NUM_THREADS, else 1")
-      ->check(CLI::Range(1, kMaxThreads))
+  command.add_option("--threads", threads, "threads to run on, else CONVGEN_NUM_THREADS, else 1")
+      ->check(whole_number(1, kMaxThreads))
       ->type_name("N");
 }
 
@@ -48,7 +50,7 @@ void add_seconds(CLI::App& command, double& seconds, const std::string& name) {
     const bool read = CLI::detail::lexical_cast(text, value);
     return read && value >= 0 && value <= 3600 ? "" : text + ": expected seconds in 0..3600";
   };
-  command.add_option(name, seconds, "time spent measuring each convolution")
+  command.add_option(name, seconds, "seconds to measure each convolution")
       ->check(in_range, "0..3600")
       ->type_name("T")
       ->capture_default_str();
@@ -56,25 +58,29 @@ void add_seconds(CLI::App& command, double& seconds, const std::string& name) {
 
 CLI::Option* add_count(CLI::App& command, const std::string& name, uint64_t& count,
                        const std::string& help) {
-  // CLI11 reads with strtoull, which wraps "-1" and saturates what is too large.
-  const auto is_count = [](const std::string& text) -> std::string {
-    uint64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, failure] = std::from_chars(text.data(), end, value);
-    const bool read = failure == std::errc() && stop == end;
-    return read ? "" : text + ": expected a whole number in 0..2^64-1";
-  };
   return command.add_option(name, count, help)
-      ->check(is_count, "number")
+      ->check(whole_number(0, UINT64_MAX))
       ->type_name("N")
       ->capture_default_str();
 }
 
 void add_engine(CLI::App& command, std::string& engine, const std::vector<std::string>& names) {
   command.add_option("--engine", engine, "what computes")
-      ->check(CLI::IsMember(names))
+      ->check(one_of(names))
       ->type_name("NAME")
       ->capture_default_str();
+}
+
+void add_mcpu(CLI::App& command, std::string& mcpu) {
+  command.add_option("--mcpu", mcpu, "CPU to compile for, else CONVGEN_MCPU, else the host")
+      ->type_name("CPU");
+}
+
+CLI::Option* add_schedule(CLI::App& command, std::string& schedule) {
+  return command
+      .add_option("--schedule", schedule,
+                  "schedule words that outrank the selected ones, in quotes: docs/schedules.md")
+      ->type_name("WORDS");
 }
 
 std::string resolve_mcpu(const std::string& mcpu) {
@@ -91,13 +97,14 @@ Status check_output() {
   return io_error(fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }
 
-void print_note(std::string_view text) { fmt::print(stderr, "convgen: note: {}\n", text); }
+void print_note(std::string_view text) {
+  const char* over_progress = is_capable_terminal(stderr) ? "\r\033[K" : "";
+  fmt::print(stderr, "{}convgen: {} {}\n", over_progress, Style(stderr).heading("note:"), text);
+}
 
 std::string json_line(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
-
-bool is_terminal(std::FILE* stream) { return ::isatty(::fileno(stream)) != 0; }
 
 std::string print_dims(const std::vector<int64_t>& dims) {
   return dims.empty() ? "scalar" : fmt::format("{}", fmt::join(dims, "x"));
@@ -151,7 +158,8 @@ void note_fallback(EngineKind asked, const std::string& engine_name) {
 void warn_of_store(const Engine& engine) {
   const char* verbose = std::getenv("CONVGEN_VERBOSE");
   if (engine.store_status().ok() || (verbose != nullptr && *verbose != '\0')) return;  // told by it
-  fmt::print(stderr, "convgen: warning: {}\n", engine.store_status().message());
+  fmt::print(stderr, "convgen: {} {}\n", Style(stderr).warning("warning:"),
+             engine.store_status().message());
 }
 
 }  // namespace convgen::tool

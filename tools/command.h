@@ -14,6 +14,9 @@
 #include "ir/conv.h"
 #include "ir/status.h"
 #include "runtime/engine.h"
+#include "tools/command_model.h"
+#include "tools/help.h"
+#include "tools/style.h"
 
 namespace convgen::tool {
 
@@ -26,13 +29,25 @@ using Outcome = Result<int>;
 // Adds a subcommand to app; when it is the one asked for, it runs as app parses and leaves its
 // outcome behind. outcome must outlive app.
 void add_emit(CLI::App& app, Outcome& outcome);
+void add_bundle(CLI::App& app, Outcome& outcome);
 void add_run(CLI::App& app, Outcome& outcome);
 void add_verify(CLI::App& app, Outcome& outcome);
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_tune(CLI::App& app, Outcome& outcome);
 void add_explain(CLI::App& app, Outcome& outcome);
 void add_cache(CLI::App& app, Outcome& outcome);
+void add_import(CLI::App& app, Outcome& outcome);
 void add_info(CLI::App& app, Outcome& outcome);
+void add_completion(CLI::App& app, Outcome& outcome);
+void add_man(CLI::App& app, Outcome& outcome);
+void add_help(CLI::App& app, Outcome& outcome);
+
+// The sections of `convgen --help`, for CLI::App::group.
+inline constexpr const char* kCodeGroup = "make code and look at it";
+inline constexpr const char* kComputeGroup = "compute and check";
+inline constexpr const char* kMeasureGroup = "measure";
+inline constexpr const char* kMachineGroup = "the machine, and what is kept on it";
+inline constexpr const char* kHelpGroup = "help";
 
 // --- Shared options ---
 
@@ -50,6 +65,12 @@ void add_seconds(CLI::App& command, double& seconds, const std::string& name = "
 CLI::Option* add_count(CLI::App& command, const std::string& name, uint64_t& count,
                        const std::string& help);
 
+// --mcpu CPU; see resolve_mcpu.
+void add_mcpu(CLI::App& command, std::string& mcpu);
+
+// --schedule WORDS.
+CLI::Option* add_schedule(CLI::App& command, std::string& schedule);
+
 // --engine NAME of `names`.
 void add_engine(CLI::App& command, std::string& engine, const std::vector<std::string>& names);
 
@@ -64,7 +85,6 @@ void print(std::string_view text);
 Status check_output();
 // A remark on standard error: "convgen: note: TEXT".
 void print_note(std::string_view text);
-bool is_terminal(std::FILE* stream);
 
 // One line. Names come from the user and may hold bytes that are no UTF-8.
 std::string json_line(const nlohmann::ordered_json& json);
@@ -72,10 +92,11 @@ std::string json_line(const nlohmann::ordered_json& json);
 // "3x3x64x128"; "scalar" for no dims.
 std::string print_dims(const std::vector<int64_t>& dims);
 
-// Progress on a terminal's standard error, silent elsewhere. Erased at the end.
+// Progress on a terminal's standard error, silent elsewhere. Erased at the end, and to be cleared
+// before anything else is printed.
 class Progress {
  public:
-  explicit Progress(std::string_view what) : what_(what), shown_(is_terminal(stderr)) {}
+  explicit Progress(std::string_view what) : what_(what), shown_(is_capable_terminal(stderr)) {}
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

@@ -13,11 +13,12 @@ namespace convgen::tool {
 void add_constant_weights(CLI::App& command, ConstantWeightsArgs& args) {
   command
       .add_option("--constant-weights", args.file,
-                  "make the kernel for these very weights, of the conv's shape")
+                  "weights to make the kernel for, of the conv's shape")
       ->type_name("F.npy");
-  command.add_flag("--assume-finite", args.assume_finite,
-                   "with --constant-weights: src holds neither NaN nor Inf, so zero weights need "
-                   "no look at it");
+  command.add_flag(
+      "--assume-finite", args.assume_finite,
+      "promise, beside --constant-weights, that src holds neither NaN nor Inf, so zero "
+      "weights need no look at it");
 }
 
 Status check_constant_weights(const ConstantWeightsArgs& args) {

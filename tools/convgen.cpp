@@ -11,48 +11,49 @@
 
 #include "codegen/compile.h"
 #include "tools/command.h"
+#include "tools/command_line_errors.h"
 
 namespace convgen::tool {
 namespace {
 
 int fail(std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  fmt::print(stderr, "convgen: error: {}\n", message);
+  fmt::print(stderr, "convgen: {} {}\n", Style(stderr).bad("error:"), message);
   return kBadRequest;
 }
 
-// CLI11 says "the following arguments were not expected" where the likely slip is unquoted text.
-std::string explain_extras(const CLI::ExtrasError& error) {
-  return fmt::format("{} (quote each convolution: convgen verify 'conv2d src=... weights=...')",
-                     error.what());
-}
-
-// Ok where the first argument is an option or a command; CLI11 would not say what it expected.
-Status check_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return Status();
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  if (std::ranges::find(names, argv[1]) != names.end()) return Status();
-  return invalid_argument(
-      fmt::format("unknown command '{}', expected one of {}", argv[1], fmt::join(names, ", ")));
+// Beside the error, since a person who names no command wants to know them.
+int fail_without_command(const CLI::App& app) {
+  fail("no command is given, expected a subcommand");
+  fmt::print(stderr, "\n{}", print_short_help(app, Style(stderr)));
+  return kBadRequest;
 }
 
 void add_commands(CLI::App& app, Outcome& outcome) {
+  app.formatter_fn([](const CLI::App* command, const std::string& name, CLI::AppFormatMode) {
+    return print_help(*command, name, Style(stdout));
+  });
+  app.set_help_flag("-h,--help", "show this help");
   app.set_version_flag(
-      "--version", fmt::format("convgen {} (llvm {})", CONVGEN_VERSION, codegen::llvm_version()));
+      "--version", fmt::format("convgen {} (llvm {})", CONVGEN_VERSION, codegen::llvm_version()),
+      "show the versions of convgen and LLVM");
   app.require_subcommand(1);
-  app.footer(
-      "exit codes: 0 done, 1 a check failed, 2 the request was wrong\nexample:\n"
-      "  convgen verify 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
-      "pads=same'");
   add_emit(app, outcome);
+  add_bundle(app, outcome);
   add_run(app, outcome);
   add_verify(app, outcome);
   add_bench(app, outcome);
   add_tune(app, outcome);
   add_explain(app, outcome);
   add_cache(app, outcome);
+  add_import(app, outcome);
   add_info(app, outcome);
+  add_completion(app, outcome);
+  add_man(app, outcome);
+  add_help(app, outcome);
+  // Last: a command begins with what the app has.
+  set_examples(app, {"convgen verify 'conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x64 "
+                     "pads=same'"});
 }
 
 int run_tool(int argc, char** argv) {
@@ -60,13 +61,12 @@ int run_tool(int argc, char** argv) {
   CLI::App app("convgen turns one convolution into machine code made for exactly that convolution",
                "convgen");
   add_commands(app, outcome);
+  if (argc < 2) return fail_without_command(app);
   if (Status status = check_command(app, argc, argv); !status.ok()) return fail(status.message());
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ExtrasError& error) {
-    return fail(explain_extras(error));
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) return fail(error.what());
+    if (error.get_exit_code() != 0) return fail(explain(app, error));
     app.exit(error);  // prints the help or the version
   }
   if (outcome.ok()) {

@@ -7,6 +7,7 @@
 #include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/LLVMContext.h>
 
+#include "codegen/emit_function.h"
 #include "codegen/emit_kernel.h"
 #include "ir/random_conv.h"
 #include "tests/codegen/codegen_test_support.h"
@@ -30,7 +31,8 @@ struct Emitted {
 
 Emitted count_fmas(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
   llvm::LLVMContext context;
-  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  const auto module = make_module(context, target);
+  emit_kernel(*module, conv, schedule, target, "f");
   Emitted emitted;
   for (const llvm::BasicBlock& block : *module->getFunction("f")) {
     double here = 0;
@@ -164,7 +166,8 @@ double count_vector_ops(const llvm::BasicBlock& block) {
 
 double count_vector_ops(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
   llvm::LLVMContext context;
-  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  const auto module = make_module(context, target);
+  emit_kernel(*module, conv, schedule, target, "f");
   double count = 0;
   for (const llvm::BasicBlock& block : *module->getFunction("f")) count += count_vector_ops(block);
   return count;
@@ -172,7 +175,8 @@ double count_vector_ops(const ir::Conv& conv, const Schedule& schedule, const Ta
 
 double longest_block_ops(const ir::Conv& conv, const Schedule& schedule, const Target& target) {
   llvm::LLVMContext context;
-  const auto module = emit_kernel(context, conv, schedule, target, "f");
+  const auto module = make_module(context, target);
+  emit_kernel(*module, conv, schedule, target, "f");
   double longest = 0;
   for (const llvm::BasicBlock& block : *module->getFunction("f"))
     longest = std::max(longest, count_vector_ops(block));

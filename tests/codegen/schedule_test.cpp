@@ -151,6 +151,14 @@ TEST(ScheduleText, BadWordsAreNamed) {
   }
 }
 
+TEST(ScheduleText, BadWordsHaveANeighbour) {
+  for (const auto& [text, near] : std::vector<std::pair<std::string, std::string>>{
+           {"lane=8", "lanes"}, {"unroll=ful", "full"}, {"windograd", "winograd"}})
+    EXPECT_TRUE(
+        parse_schedule(text, {}).status().message().ends_with("; did you mean '" + near + "'?"))
+        << text;
+}
+
 struct Broken {
   const char* schedule;
   const char* conv;

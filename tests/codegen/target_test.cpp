@@ -16,6 +16,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::kAArch64;
+using ::testing::Not;
 using testing::target_of;
 
 bool has(const Target& target, const std::string& feature) {
@@ -108,6 +109,9 @@ TEST(Target, UnknownCpuListsTheKnown) {
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(status.message(), AllOf(HasSubstr("mcpu=potato"), HasSubstr("haswell"),
                                       HasSubstr("x86-64-v3"), HasSubstr("znver4")));
+  EXPECT_THAT(status.message(), Not(HasSubstr("did you mean")));
+  EXPECT_THAT(error_of("x86_64-linux-gnu", "haswel", "").message(),
+              HasSubstr("; did you mean 'haswell'?"));
   const Status foreign = error_of(kAArch64, "haswell", "");
   EXPECT_EQ(foreign.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(foreign.message(), AllOf(HasSubstr("mcpu=haswell"), HasSubstr("neoverse-n1")));
@@ -127,6 +131,19 @@ TEST(Target, BadAttributesAreNamed) {
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << attrs;
     EXPECT_THAT(status.message(), AllOf(HasSubstr("mattr=" + attrs), HasSubstr("'" + word + "'")));
   }
+}
+
+TEST(Target, BadAttributesHaveANeighbour) {
+  for (const auto& [attrs, near] : std::vector<std::pair<std::string, std::string>>{
+           {"avx2", "+avx2"}, {"+AVX2", "+avx2"}, {"-fam", "-fma"}})
+    EXPECT_THAT(error_of("x86_64-linux-gnu", "x86-64-v3", attrs).message(),
+                HasSubstr("; did you mean '" + near + "'?"));
+}
+
+TEST(Target, ListsTheCpusOfThisMachinesTriple) {
+  const std::vector<std::string> cpus = known_cpus();
+  ASSERT_FALSE(cpus.empty());
+  for (const std::string& cpu : cpus) EXPECT_TRUE(make_target("", cpu, "").ok()) << cpu;
 }
 
 TEST(Target, UnknownTripleIsNamed) {
@@ -206,6 +223,28 @@ TEST(CheckRunsOn, LevelsOfTheHostFollowItsLanes) {
   EXPECT_EQ(check_runs_on(target_of("x86-64-v4"), host).ok(), host.max_lanes == 16);
   if (host.max_lanes > 4) return;
   EXPECT_FALSE(check_runs_on(target_of("x86-64-v3"), host).ok());
+}
+
+// Vectors of unknown length are none of ours, whatever the CPU has.
+TEST(Target, LeavesScalableVectorsOfAArch64Off) {
+  const auto target = make_target("aarch64-linux-gnu", "neoverse-v1", "+sme");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  EXPECT_NE(target->feature_string().find("+neon"), std::string::npos);
+  for (const std::string& feature : target->features) {
+    EXPECT_FALSE(feature.starts_with("+sve")) << feature;
+    EXPECT_FALSE(feature.starts_with("+sme")) << feature;
+  }
+}
+
+TEST(Target, RiscvNeedsVectorsAndMultiplications) {
+  const auto target = make_target("riscv64-linux-gnu", "", "+m,+v");
+  ASSERT_TRUE(target.ok()) << target.status().message();
+  EXPECT_EQ(target->max_lanes, 4);
+  EXPECT_EQ(target->vector_registers, 32);
+  EXPECT_TRUE(target->has_fma);
+  for (const char* attrs : {"", "+m", "+v"})
+    EXPECT_EQ(make_target("riscv64-linux-gnu", "", attrs).status().code(), StatusCode::kUnsupported)
+        << attrs;
 }
 
 }  // namespace

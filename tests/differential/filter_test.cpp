@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "ir/text.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
 #include "tests/support/filters.h"
@@ -34,7 +34,7 @@ class FilterTest : public ::testing::TestWithParam<IsaLevel> {
     Result<Engine> engine = Engine::create({.mcpu = GetParam().mcpu});
     if (!engine.ok()) GTEST_SKIP() << engine.status().message();
     engine_ = *engine;
-    lanes_ = engine_->state().target.max_lanes;
+    lanes_ = JitKernelMaker::of(*engine_)->target.max_lanes;
   }
   void TearDown() override {
     if (engine_) engine_->clear_cache();
@@ -254,7 +254,7 @@ TEST_P(FilterTest, TwoPassesOnLargeAndTinyNumbers) {
     ConstantWeights weights;
     bool is_mean;  // no output is larger than the largest source
   };
-  const bool has_fma = engine_->state().target.has_fma;
+  const bool has_fma = JitKernelMaker::of(*engine_)->target.has_fma;
   for (const Case& c : std::vector<Case>{{five, gauss_filter(five), true},
                                          {five, box_filter(five, 0.04f), true},
                                          {five, gauss_filter(five, 0x1p-4f), false},

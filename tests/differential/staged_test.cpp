@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "ir/text.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
 #include "tests/support/isa_levels.h"
@@ -30,7 +30,7 @@ class StagedTest : public ::testing::TestWithParam<IsaLevel> {
     Result<Engine> engine = Engine::create({.mcpu = GetParam().mcpu});
     if (!engine.ok()) GTEST_SKIP() << engine.status().message();
     engine_ = *engine;
-    lanes_ = engine_->state().target.max_lanes;
+    lanes_ = JitKernelMaker::of(*engine_)->target.max_lanes;
   }
 
   std::string staged(const std::string& words) const {

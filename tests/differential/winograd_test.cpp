@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "ir/text.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/thread_pool.h"
 #include "runtime/verify.h"
 #include "tests/support/isa_levels.h"
@@ -33,7 +33,7 @@ class WinogradTest : public ::testing::TestWithParam<IsaLevel> {
     Result<Engine> engine = Engine::create({.mcpu = GetParam().mcpu});
     if (!engine.ok()) GTEST_SKIP() << engine.status().message();
     engine_ = *engine;
-    lanes_ = engine_->state().target.max_lanes;
+    lanes_ = JitKernelMaker::of(*engine_)->target.max_lanes;
   }
 
   std::string words_of(const std::string& words) const {

@@ -104,7 +104,7 @@ def read_words(text):
 class Tensor:
     def __init__(self, text, layouts, has_dims=True):
         parts = text.split(":")
-        demand(len(parts) == (3 if has_dims else 2))
+        demand(len(parts) == (3 if has_dims else 2) and all(parts))  # the form, before what it says
         kind, self.layout = parts[:2]
         demand(kind not in RESERVED_TYPES, "unsupported")
         demand(kind == "f32" and self.layout in layouts)

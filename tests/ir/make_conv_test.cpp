@@ -100,7 +100,7 @@ TEST(MakeConv, ChannelsFirstAndOihwMeanTheSame) {
 
 TEST(MakeConv, CheckOp) {
   expect_error([](ConvSpec& s) { s.op = "conv4d"; }, "conv4d: unknown operation");
-  expect_error([](ConvSpec& s) { s.op = "Conv2D"; }, "did you mean conv2d");
+  expect_error([](ConvSpec& s) { s.op = "Conv2D"; }, "did you mean 'conv2d'?");
   expect_error([](ConvSpec& s) { s.op = ""; }, "expected conv1d, conv2d or conv3d");
 }
 
@@ -138,12 +138,12 @@ TEST(MakeConv, CheckTypes) {
     expect_error([&](ConvSpec& s) { s.dst.type = type; }, message, StatusCode::kUnsupported);
   }
   expect_error([](ConvSpec& s) { s.src.type = "f31"; }, "unknown type \"f31\"");
-  expect_error([](ConvSpec& s) { s.dst.type = "F32"; }, "did you mean f32");
+  expect_error([](ConvSpec& s) { s.dst.type = "F32"; }, "did you mean 'f32'?");
 }
 
 TEST(MakeConv, CheckLayouts) {
   expect_error([](ConvSpec& s) { s.src.layout = "nwc"; }, "\"nwc\" is no layout of conv2d");
-  expect_error([](ConvSpec& s) { s.src.layout = "nwhc"; }, "did you mean nhwc");
+  expect_error([](ConvSpec& s) { s.src.layout = "nwhc"; }, "did you mean 'nhwc'?");
   expect_error([](ConvSpec& s) { s.weights.layout = "dhwio"; }, "expected hwio or oihw");
   expect_error([](ConvSpec& s) { s.dst.layout = "ncdhw"; }, "dst=:ncdhw: \"ncdhw\" is no layout");
   expect_error([](ConvSpec& s) { s.op = "conv1d"; }, "expected nwc or ncw");

@@ -161,14 +161,14 @@ TEST(Text, FirstWordIsTheOperation) {
   expect_error("src=f32:nhwc:1x9x11x4",
                "src=f32:nhwc:1x9x11x4: unknown operation, expected conv1d");
   expect_error("conv4d", "expected conv1d, conv2d or conv3d");
-  expect_error("conv2 src=f32:nhwc:1x9x11x4", "did you mean conv2d");
+  expect_error("conv2 src=f32:nhwc:1x9x11x4", "did you mean 'conv2d'?");
   expect_error("conv3d_bwd_data whatever", "reserved", StatusCode::kUnsupported);
 }
 
 TEST(Text, Keys) {
   expect_error(kBase + " relu", "relu: expected key=value");
   expect_error(kBase + " stride=2x2", "unknown key \"stride\", expected src, weights");
-  expect_error(kBase + " stride=2x2", "did you mean strides");
+  expect_error(kBase + " stride=2x2", "did you mean 'strides'?");
   expect_error(kBase + " =2x2", "unknown key \"\"");
   expect_error(kBase + " groups=1 groups=1", "groups=1: groups= is given twice");
   for (const char* key : {"dst", "strides", "pads", "pad_value", "groups", "post", "name"}) {
@@ -216,7 +216,7 @@ TEST(Text, NumberLists) {
 
 TEST(Text, Pads) {
   expect_error(kBase + " pads=sane", "expected same, same_lower, valid");
-  expect_error(kBase + " pads=sane", "did you mean same");
+  expect_error(kBase + " pads=sane", "did you mean 'same'?");
   expect_error(kBase + " pads=1", "pads=1: 1 entries found, conv2d takes 2");
   expect_error(kBase + " pads=1x1:2:3", "\"1:2:3\" is no pad, expected BEGIN:END or one number");
   expect_error(kBase + " pads=1x:2", "a number is missing");
@@ -233,7 +233,7 @@ TEST(Text, PadValue) {
 
 TEST(Text, PostOps) {
   expect_error(kBase + " post=bias,", "post=bias,: unknown post-op \"\"");
-  expect_error(kBase + " post=rellu", "did you mean relu");
+  expect_error(kBase + " post=rellu", "did you mean 'relu'?");
   expect_error(kBase + " post=softmax", "expected bias, add, scale, relu");
   expect_error(kBase + " post=elu", "\"elu\" is not of the form elu:A");
   expect_error(kBase + " post=leaky_relu", "not of the form leaky_relu:A");

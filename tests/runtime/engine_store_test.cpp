@@ -14,7 +14,7 @@
 
 #include "ir/text.h"
 #include "runtime/engine.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "tests/support/environment.h"
 #include "tests/support/filters.h"
 #include "tests/support/kernels.h"
@@ -317,12 +317,12 @@ TEST(EngineStoreTest, ObjectsThatDoNotLinkAreMended) {
   const Kernel kernel = testing::compile_kernel(first, conv_of(kConv));
   const StoreKey key{ir::print_conv(conv_of(kConv)), std::string(kernel.schedule()),
                      first.target_description()};
-  ASSERT_TRUE(first.state().store->find(key).has_value());
-  first.state().store->put(key, "no object");
+  ASSERT_TRUE(JitKernelMaker::of(first)->store->find(key).has_value());
+  JitKernelMaker::of(first)->store->put(key, "no object");
   const Engine second = engine_in(directory.path());
   result_of(second, kConv);
   EXPECT_EQ(second.stats().compiles, 1);
-  EXPECT_NE(first.state().store->find(key), "no object");
+  EXPECT_NE(JitKernelMaker::of(first)->store->find(key), "no object");
 }
 
 // An object of another convolution, under this one's key and a right checksum: verification on
@@ -337,7 +337,7 @@ TEST(EngineStoreTest, WrongObjectsDoNotPassVerification) {
   };
   const std::string without_relu =
       "conv2d src=f32:nhwc:1x6x7x5 weights=f32:hwio:3x3x5x9 pads=1x1 post=bias";
-  ObjectStore& store = *first.state().store;
+  ObjectStore& store = *JitKernelMaker::of(first)->store;
   const auto wrong = store.find(key_of(without_relu));
   ASSERT_TRUE(wrong.has_value());
   store.put(key_of(kConv), *wrong);

@@ -93,6 +93,15 @@ TEST(JitProfileTest, AnUnknownWordIsAnErrorThatListsTheKnown) {
   }
 }
 
+TEST(JitProfileTest, SuggestsTheNearestWord) {
+  const auto ends_with = [](const char* words, const std::string& end) {
+    return parse_profile_kinds(words, "p").status().message().ends_with(end);
+  };
+  EXPECT_TRUE(ends_with("perfmap", "; did you mean 'perf-map'?"));
+  EXPECT_TRUE(ends_with("gdb,jitdumb", "; did you mean 'jitdump'?"));
+  EXPECT_TRUE(ends_with("gprof", "all or none"));
+}
+
 TEST(JitProfileTest, TheOptionOutranksTheVariable) {
   const ScopedVariable variable("CONVGEN_JIT_PROFILE", "nonsense");
   EXPECT_EQ(Engine::create().status().code(), StatusCode::kInvalidArgument);

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "codegen/candidate_schedules.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/shared_file.h"
 #include "runtime/tuning_file.h"
 #include "tests/support/environment.h"
@@ -39,8 +39,9 @@ constexpr int kAround = kCandidates / 2;  // what is better than the default
 class TuneTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto candidates = codegen::candidate_schedules(conv_of(kConv), engine_.state().target, 1,
-                                                         {.best = 4, .sampled = kCandidates - 4});
+    const auto candidates =
+        codegen::candidate_schedules(conv_of(kConv), JitKernelMaker::of(engine_)->target, 1,
+                                     {.best = 4, .sampled = kCandidates - 4});
     ASSERT_EQ(candidates.size(), static_cast<size_t>(kCandidates));
     for (const codegen::Schedule& schedule : candidates)
       schedules_.push_back(codegen::print_schedule(schedule));
@@ -107,8 +108,9 @@ TEST_F(TuneTest, EngineCompilesTheWinner) {
 
 TEST_F(TuneTest, LooksAroundWhatIsBetter) {
   us_[schedules_[5]] = 80;
-  const auto around = codegen::schedule_variations(conv_of(kConv), engine_.state().target,
-                                                   *codegen::parse_schedule(schedules_[5], {}));
+  const auto around =
+      codegen::schedule_variations(conv_of(kConv), JitKernelMaker::of(engine_)->target,
+                                   *codegen::parse_schedule(schedules_[5], {}));
   std::string found;
   for (const codegen::Schedule& schedule : around)
     if (found.empty() && !std::ranges::count(schedules_, codegen::print_schedule(schedule)))
@@ -176,8 +178,8 @@ TEST_F(TuneTest, ThreadsHaveEntriesOfTheirOwn) {
   us_[schedules_[1]] = 80;
   tuned(options());
   EXPECT_EQ(schedule(), schedules_[1]);
-  const auto candidates =
-      codegen::candidate_schedules(conv_of(kConv), engine_.state().target, 2, {.best = 4});
+  const auto candidates = codegen::candidate_schedules(
+      conv_of(kConv), JitKernelMaker::of(engine_)->target, 2, {.best = 4});
   const std::string other = codegen::print_schedule(candidates[3]);
   us_ = {{other, 50}, {codegen::print_schedule(candidates[0]), 100}};
   TuneOptions two = options();
@@ -319,8 +321,8 @@ TEST(TuneStrictTest, CandidatesGiveTheSameBits) {
         "conv2d src=f32:nhwc:1x9x21x16 weights=f32:hwio:3x3x1x16 groups=16 accuracy=strict"}) {
     const ir::Conv conv = conv_of(text);
     const auto tensors = testing::random_tensors(conv, 1, testing::Data::kReals);
-    const auto candidates =
-        codegen::candidate_schedules(conv, engine.state().target, 1, {.best = 12, .sampled = 12});
+    const auto candidates = codegen::candidate_schedules(conv, JitKernelMaker::of(engine)->target,
+                                                         1, {.best = 12, .sampled = 12});
     std::vector<float> first;
     for (const codegen::Schedule& schedule : candidates) {
       SCOPED_TRACE(std::string(text) + ": " + codegen::print_schedule(schedule));

@@ -14,7 +14,7 @@
 
 #include "codegen/select_schedule.h"
 #include "ir/text.h"
-#include "runtime/engine_state.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/shared_file.h"
 #include "runtime/verify.h"
 #include "tests/support/environment.h"
@@ -35,6 +35,7 @@ const char* const kHeader = "convgen-tuning 1\n";
 // Legal everywhere, selected nowhere.
 const char* const kOdd =
     "direct lanes=4 tile=3x1 ic_unroll=1 order=oc_outer unroll=tile edges=ranged epilogue=loop "
+    "stores=cached "
     "output_tile=4 passes=1 merge_rows=0 prefetch=0 rows_per_task=2 tiles_per_task=0 "
     "blocks_per_task=0";
 
@@ -323,7 +324,7 @@ TEST_F(TunedEngineTest, IgnoresWhatIsStaleOrIllegal) {
 
 TEST_F(TunedEngineTest, OtherTargetHasItsOwn) {
   const Engine lower = *Engine::create({.mcpu = "x86-64-v2", .use_tuning = false});
-  keep(entry_of(kConv, lower.state().target));
+  keep(entry_of(kConv, JitKernelMaker::of(lower)->target));
   EXPECT_EQ(schedule(), selected());
   const Engine tuned = *Engine::create({.mcpu = "x86-64-v2", .tuning_file = path_});
   EXPECT_EQ(compile_kernel(tuned, conv_of(kConv)).schedule(), kOdd);

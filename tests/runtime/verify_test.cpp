@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/generic_kernel.h"
 #include "runtime/kernel_state.h"
 #include "tests/support/kernels.h"
 
