@@ -25,6 +25,14 @@ bool rounds(const ir::PostOp& op) {
   return std::ranges::find(kExact, op.kind) == std::end(kExact);
 }
 
+// So long a chain that an epilogue takes it in several passes.
+void lengthen_chain(ir::Conv& conv, Random& random) {
+  using enum ir::PostOpKind;
+  constexpr ir::PostOpKind kKinds[] = {kGelu, kTanh, kGeluTanh, kSilu, kSigmoid, kBias};
+  for (int64_t count = 10 + random.below(20); count > 0; --count)
+    conv.post.push_back({kKinds[random.below(6)]});
+}
+
 // A picture of few channels, in either layout.
 ir::Conv draw_filter_conv(Random& random) {
   const int64_t channels = 1 + random.below(4);
@@ -53,6 +61,7 @@ Configuration draw_configuration(uint64_t number) {
   ir::Conv conv = filter     ? draw_filter_conv(random)
                   : winograd ? draw_winograd_conv(random)
                              : ir::random_conv(kStream, number, kLimits);
+  if (random.one_in(16)) lengthen_chain(conv, random);
   c.data = random.one_in(2) ? Data::kIntegers : Data::kReals;
   if (c.data == Data::kIntegers && random.one_in(2)) std::erase_if(conv.post, rounds);
   c.breaks_a_rule = number % kBroken == 0;
@@ -75,10 +84,16 @@ std::optional<ConstantWeights> draw_constants(const Configuration& configuration
   if (conv.kernel.product() > 256 || conv.spatial_rank != 2) return std::nullopt;
   const bool reals = configuration.data == Data::kReals && random.one_in(2);
   const auto draw = [&] { return reals ? random.real() : static_cast<float>(random.below(5) - 2); };
+  // Whole numbers at times of which none divides another: their products have no exact factors.
+  const bool primes = random.one_in(2);
+  const auto draw_factor = [&] {
+    constexpr float kPrimes[] = {3, 5, 7, -3, -5, -7};
+    return reals || !primes ? draw() : kPrimes[random.below(6)];
+  };
   std::vector<float> column(static_cast<size_t>(conv.kernel.h)),
       row(static_cast<size_t>(conv.kernel.w));
-  std::ranges::generate(column, draw);
-  std::ranges::generate(row, draw);
+  std::ranges::generate(column, draw_factor);
+  std::ranges::generate(row, draw_factor);
   row.front() = row.back();  // twins
   ConstantWeights constants;
   switch (random.below(4)) {

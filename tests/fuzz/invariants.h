@@ -38,6 +38,8 @@ struct Invariant {
   Verdict (*check)(const Subject& subject, Random& random);
 };
 
-std::span<const Invariant> invariants();
+std::span<const Invariant> invariants_of_one_kernel();
+// These compile others to compare with, which takes most of the time.
+std::span<const Invariant> invariants_of_several_kernels();
 
 }  // namespace convgen::testing

@@ -318,7 +318,8 @@ void break_rest(Words& words, Random& random) {
     case 1:
       return words.set("dst", "f32:" + layout + ":1");
     case 2:
-      return words.set("dst", pick(random, {"f32", "f16:", "f32:", ":nhwc", "f32:hwio", "nhwc"}));
+      if (random.one_in(4)) return words.set("dst", "f16:" + layout);
+      return words.set("dst", pick(random, {"f32", "f32:", ":nhwc", "f32:hwio", "nhwc"}));
     case 3:
       return words.set("name", std::string(static_cast<size_t>(65000 + random.below(1000)), 'n'));
     case 4:
