@@ -12,7 +12,10 @@
 #include <memory>
 #include <string_view>
 
+#include "codegen/code_size.h"
+#include "codegen/select_schedule.h"
 #include "ir/text.h"
+#include "runtime/jit_kernel_maker.h"
 #include "runtime/verify.h"
 #include "tests/fuzz/conv_rules.h"
 #include "tests/fuzz/invariants.h"
@@ -23,6 +26,10 @@ namespace convgen::testing {
 namespace {
 
 constexpr double kAllOutputs = 1e11;
+// Vector operations. One kernel in eight is longer, and those take a quarter of the time: of four
+// of them three are left out.
+constexpr double kLongCode = 900;
+constexpr int64_t kLongOnes = 4;
 constexpr uint64_t kKernelsKept = 50;
 constexpr int kSecondsEach = 60;  // of CPU time; a configuration takes some milliseconds
 constexpr int kNoPython = 77;
@@ -48,6 +55,8 @@ class Fuzzer {
   const Engines& engines_of(size_t isa);
   Result<Kernel> compile(Configuration& c, const ir::Conv& conv, const Engine& engine,
                          const ConstantWeights* constants, CompileOptions& options);
+  bool leaves_out(const Configuration& c, const ir::Conv& conv, const Engine& engine,
+                  const ConstantWeights* constants) const;
   std::string check_invariants(const Subject& subject);
   std::string check_invariants(const Subject& subject, std::span<const Invariant> all, size_t count,
                                Random& random);
@@ -81,6 +90,16 @@ std::string Fuzzer::check_text(const Configuration& c) {
   const std::string found = ConvRules::verdict(c.text);
   if (!predicted || *predicted == found) return "";
   return fmt::format("text: got {}, the rules say {}", found, *predicted);
+}
+
+bool Fuzzer::leaves_out(const Configuration& c, const ir::Conv& conv, const Engine& engine,
+                        const ConstantWeights* constants) const {
+  const codegen::Schedule selected =
+      codegen::select_schedule(conv, JitKernelMaker::of(engine)->target, 1, constants).schedule;
+  const Result<codegen::Schedule> asked = codegen::parse_schedule(c.schedule, selected);
+  const codegen::Schedule& schedule = asked.ok() ? *asked : selected;
+  return codegen::estimate_code_size(conv, schedule).total > kLongCode &&
+         mix(c.seed, 3) % kLongOnes != 0;
 }
 
 // By the configuration's words of a schedule, or without them where they are refused.
@@ -142,6 +161,10 @@ std::string Fuzzer::check(const Configuration& configuration) {
   if (c.number % kKernelsKept == 0) engines.plain.clear_cache();
   const std::optional<ConstantWeights> constants = draw_constants(c, *conv);
   const ConstantWeights* weights = constants ? &*constants : nullptr;
+  if (leaves_out(c, *conv, engines.plain, weights)) {
+    ++counts_["left out"];
+    return "";
+  }
   CompileOptions options;
   const Result<Kernel> kernel = compile(c, *conv, engines.plain, weights, options);
   if (!kernel.ok()) return "compile: " + kernel.status().message();
