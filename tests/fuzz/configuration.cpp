@@ -96,7 +96,7 @@ std::optional<ConstantWeights> draw_constants(const Configuration& configuration
   std::ranges::generate(row, draw_factor);
   row.front() = row.back();  // twins
   ConstantWeights constants;
-  switch (random.below(4)) {
+  switch (random.below(6)) {
     case 0:
       constants = random_integers(conv, random.next());
       break;
@@ -104,6 +104,8 @@ std::optional<ConstantWeights> draw_constants(const Configuration& configuration
       constants = make_weights(conv, [&](auto...) { return draw(); });
       break;
     case 2:  // the same on each channel, nothing between channels
+    case 3:
+    case 4:
       constants = on_each_channel(conv, [&](int64_t kh, int64_t kw) {
         return column[static_cast<size_t>(kh)] * row[static_cast<size_t>(kw)];
       });
