@@ -84,16 +84,15 @@ std::optional<ConstantWeights> draw_constants(const Configuration& configuration
   if (conv.kernel.product() > 256 || conv.spatial_rank != 2) return std::nullopt;
   const bool reals = configuration.data == Data::kReals && random.one_in(2);
   const auto draw = [&] { return reals ? random.real() : static_cast<float>(random.below(5) - 2); };
-  // Whole numbers at times of which none divides another: their products have no exact factors.
-  const bool primes = random.one_in(2);
-  const auto draw_factor = [&] {
-    constexpr float kPrimes[] = {3, 5, 7, -3, -5, -7};
-    return reals || !primes ? draw() : kPrimes[random.below(6)];
-  };
   std::vector<float> column(static_cast<size_t>(conv.kernel.h)),
       row(static_cast<size_t>(conv.kernel.w));
-  std::ranges::generate(column, draw_factor);
-  std::ranges::generate(row, draw_factor);
+  std::ranges::generate(column, draw);
+  std::ranges::generate(row, draw);
+  // Whole numbers of which none divides another: their products have no factors that f32 holds but
+  // these. Filters are small, so there are enough.
+  constexpr float kPrimes[] = {3, -5, 7, -11, 13};
+  if (!reals && !random.one_in(3))
+    for (size_t i = 0; i < column.size(); ++i) column[i] = kPrimes[i % 5];
   row.front() = row.back();  // twins
   ConstantWeights constants;
   switch (random.below(6)) {
