@@ -349,11 +349,13 @@ void Checker::check(const ir::OutputIndex& index) {
   }
 }
 
-// Weights that are given may be 0, all that an output sees: its sum is 0 then, and no wonder.
+// Weights that are given may be 0, all that an output sees of the image: its sum may be 0 then,
+// also where those in the padding cancel each other, and no wonder.
 bool Checker::is_zero_by_its_weights(const ir::OutputIndex& index) const {
   if (constants_ == nullptr) return false;
   ir::Conv products = conv_;
   products.post.clear();
+  products.pad_value = 0;
   return ir::interpret_output(products, inputs_, index).s == 0;
 }
 

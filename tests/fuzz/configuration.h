@@ -18,7 +18,7 @@ struct Configuration {
   std::string text = {};
   bool breaks_a_rule = false;  // most likely; nothing below is drawn then
   size_t isa = 0;              // of kIsaLevels
-  std::string schedule = {};       // words that outrank the selected ones; may be refused
+  std::string schedule = {};   // words that outrank the selected ones; may be refused
   Data data = Data::kIntegers;
   uint64_t seed = 0;  // of tensors and of what else is drawn
 };

@@ -8,10 +8,10 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "ir/text.h"
-#include "runtime/thread_pool.h"
 
 namespace convgen::testing {
 namespace {
@@ -23,7 +23,6 @@ Verdict same(const std::vector<float>& expected, const std::vector<float>& found
   return result ? "" : result.message();
 }
 
-// The kernel's weights among the tensors, for the interpreter and to be permuted.
 std::vector<float> run(const Subject& s, const HostTensors& tensors) {
   return run_kernel(s.kernel, tensors);
 }
@@ -31,8 +30,8 @@ std::vector<float> run(const Subject& s, const HostTensors& tensors) {
 // Src, bias and add times 2^k: so is dst, where no op knows a scale.
 Verdict scales(const Subject& s, Random& random) {
   const auto keeps_scale = [](const ir::PostOp& op) {
-    constexpr Kind kLinear[] = {Kind::kBias,      Kind::kAdd, Kind::kScale, Kind::kRelu,
-                                Kind::kLeakyRelu, Kind::kAbs};
+    constexpr Kind kLinear[] = {Kind::kBias, Kind::kAdd,       Kind::kScale,
+                                Kind::kRelu, Kind::kLeakyRelu, Kind::kAbs};
     return std::ranges::find(kLinear, op.kind) != std::end(kLinear);
   };
   if (s.conv.pad_value != 0 || !std::ranges::all_of(s.conv.post, keeps_scale)) return std::nullopt;
@@ -56,7 +55,8 @@ size_t offset(bool last, int64_t outer, int64_t channels, int64_t c, int64_t inn
 std::vector<float> permuted(const std::vector<float>& from, bool last, int64_t channels,
                             int64_t inner_count, const std::vector<int64_t>& source) {
   std::vector<float> to(from.size());
-  const auto count = static_cast<int64_t>(from.size()) / std::max<int64_t>(1, channels * inner_count);
+  const auto count =
+      static_cast<int64_t>(from.size()) / std::max<int64_t>(1, channels * inner_count);
   for (int64_t outer = 0; outer < count; ++outer)
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t inner = 0; inner < inner_count; ++inner)
@@ -108,21 +108,31 @@ Verdict splits(const Subject& s, Random& random) {
   return same(image(s.dst, one.dst_elements()), run_kernel(*kernel, t));
 }
 
+// As many threads as `pool` points to. Not ThreadPool's, which wait in loops far longer than these
+// kernels run.
+void run_on_threads(void* pool, int64_t tasks, TaskFunction body, void* body_context) {
+  const int64_t count = *static_cast<const int*>(pool);
+  std::vector<std::jthread> threads;
+  for (int64_t i = 0; i < count; ++i)
+    threads.emplace_back(body, body_context, tasks * i / count, tasks * (i + 1) / count);
+}
+
 Verdict threads(const Subject& s, Random& random) {
   CompileOptions how = s.options;
   how.threads = 2 + static_cast<int>(random.below(2));
   const Result<Kernel> kernel = s.compile(s.engine, s.conv, how);
   if (!kernel.ok()) return std::nullopt;
-  ThreadPool pool(how.threads);
-  const ParallelFor parallel_for = pool.parallel_for();
-  const bool same_algorithm = kernel->summation().winograd_tile == s.kernel.summation().winograd_tile;
+  const bool same_algorithm =
+      kernel->summation().winograd_tile == s.kernel.summation().winograd_tile;
   if (!same_algorithm) return std::nullopt;
+  const ParallelFor parallel_for{&how.threads, run_on_threads};
   return same(s.dst, run_kernel(*kernel, s.tensors, {.parallel_for = &parallel_for}));
 }
 
 Verdict plain_weights(const Subject& s, Random&) {
   if (s.constants != nullptr) return std::nullopt;
-  return same(s.dst, run_kernel(s.kernel, s.tensors, {.flush = Flush::kBegin, .plain_weights = true}));
+  return same(s.dst,
+              run_kernel(s.kernel, s.tensors, {.flush = Flush::kBegin, .plain_weights = true}));
 }
 
 Verdict adds_in_place(const Subject& s, Random&) {
@@ -165,8 +175,12 @@ Verdict alignments(const Subject& s, Random& random) {
   Shifted dst = place(std::vector<float>(s.dst.size(), unwritten));
   Result<PackedWeights> packed = s.kernel.pack(s.tensors.weights.data());
   if (!packed.ok()) return packed.status().message();
-  const Status status = s.kernel.run({.src = src.data(), .packed = &*packed, .bias = bias.data(),
-                                      .add = add.data(), .scale = scale.data(), .dst = dst.data()});
+  const Status status = s.kernel.run({.src = src.data(),
+                                      .packed = &*packed,
+                                      .bias = bias.data(),
+                                      .add = add.data(),
+                                      .scale = scale.data(),
+                                      .dst = dst.data()});
   if (!status.ok()) return status.message();
   if (!dst.is_intact()) return "written beside dst";
   return same(s.dst, dst.values());
@@ -197,24 +211,27 @@ Verdict special_values(const Subject& s, Random& random) {
 // The same convolution but for one field of what keys are made of.
 void change_one_field(ir::Conv& conv, Random& random) {
   const auto axis = static_cast<int>(ir::kMaxSpatialRank - 1 - random.below(conv.spatial_rank));
-  switch (random.below(9)) {
+  switch (random.below(10)) {
     case 0:
-      conv.accuracy = conv.accuracy == ir::Accuracy::kStrict ? ir::Accuracy::kNormal
-                                                            : ir::Accuracy::kStrict;
+      conv.accuracy =
+          conv.accuracy == ir::Accuracy::kStrict ? ir::Accuracy::kNormal : ir::Accuracy::kStrict;
       break;
     case 1:
       conv.pad_value += 1;
       break;
     case 2:
-      if (conv.post.empty()) conv.post.push_back({Kind::kRelu});
-      else conv.post.pop_back();
+      if (conv.post.empty())
+        conv.post.push_back({Kind::kRelu});
+      else
+        conv.post.pop_back();
       break;
     case 3:
       if (!conv.post.empty()) conv.post.front().kind = Kind::kAbs;
       break;
     case 4:
       for (ir::PostOp& op : conv.post)
-        if (op.kind == Kind::kClamp || op.kind == Kind::kMin || op.kind == Kind::kLeakyRelu) op.a /= 2;
+        if (op.kind == Kind::kClamp || op.kind == Kind::kMin || op.kind == Kind::kLeakyRelu)
+          op.a /= 2;
       break;
     case 5:
       conv.weights_layout = conv.weights_layout == ir::WeightsLayout::kSpatialIO
@@ -229,38 +246,70 @@ void change_one_field(ir::Conv& conv, Random& random) {
     case 7:  // the same output by other pads
       std::swap(conv.pads_begin[axis], conv.pads_end[axis]);
       break;
+    case 8:  // at times the same output too, where a stride leaves room
+      conv.pads_begin[axis] += 1;
+      break;
     default:
       conv.n += 1;
   }
 }
 
-// A kernel from memory or disk is the one asked for, also where another was asked for that differs
-// in one field; and what a second engine finds on disk computes the same.
-Verdict is_kept_apart(const Subject& s, Random& random) {
-  ir::Conv other = s.conv;
-  CompileOptions how = s.options;
+// A request that differs in one field of what keys are made of.
+struct OtherRequest {
+  ir::Conv conv;
+  CompileOptions how;
   std::optional<ConstantWeights> weights;
-  if (s.constants != nullptr) weights = *s.constants;
-  if (random.one_in(3)) {
-    how.schedule = how.schedule.empty() ? "tile=1x1" : "";
-  } else if (weights && !weights->values.empty() && random.one_in(2)) {
-    weights->values.back() += 1;
-    if (random.one_in(4)) weights->assume_finite = !weights->assume_finite;
+};
+
+OtherRequest change_request(const Subject& s, Random& random) {
+  OtherRequest other{s.conv, s.options, std::nullopt};
+  if (s.constants != nullptr) other.weights = *s.constants;
+  std::string& words = other.how.schedule;
+  if (random.one_in(4)) {
+    // Of the same length, since a length tells apart too.
+    const size_t digit = words.find_first_of("123456789", words.find("tile="));
+    if (digit < words.size())
+      words[digit] = words[digit] == '1' ? '2' : '1';
+    else
+      words = words.empty() ? "tile=1x1" : "";
+  } else if (other.weights && random.one_in(3)) {
+    other.weights->assume_finite = !other.weights->assume_finite;
+  } else if (other.weights && !other.weights->values.empty() && random.one_in(2)) {
+    other.weights->values.back() += 1;
   } else if (random.one_in(6)) {
-    how.threads = 3;
+    other.how.threads = 3;
   } else {
-    change_one_field(other, random);
+    change_one_field(other.conv, random);
   }
-  const Result<ir::Conv> valid = ir::parse_conv(ir::print_conv(other));
+  return other;
+}
+
+std::string differs(const Kernel& expected, const Kernel& found) {
+  if (found.schedule() != expected.schedule()) return "another schedule: " + found.schedule();
+  if (found.tasks() != expected.tasks()) return "another number of tasks";
+  if (found.compile_stats().code_bytes != expected.compile_stats().code_bytes) return "other code";
+  return "";
+}
+
+// A kernel from memory or disk is the one asked for, also where another was asked for that differs
+// in one field; and what is found on disk computes the same.
+Verdict is_kept_apart(const Subject& s, Random& random) {
+  const OtherRequest other = change_request(s, random);
+  const Result<ir::Conv> valid = ir::parse_conv(ir::print_conv(other.conv));
   if (!valid.ok()) return std::nullopt;
   s.stored.clear_cache();
-  (void)(weights ? s.stored.compile(*valid, *weights, how) : s.stored.compile(*valid, how)).ok();
-  for (int i = 0; i < 2; ++i) {
+  const auto disturb = [&](const Engine& engine, const ir::Conv& conv, const CompileOptions& how) {
+    const Result<Kernel> kernel =
+        other.weights ? engine.compile(conv, *other.weights, how) : engine.compile(conv, how);
+    (void)kernel.ok();  // a schedule may be refused
+  };
+  if (random.one_in(3)) disturb(s.neighbour, s.conv, s.options);
+  disturb(s.stored, *valid, other.how);
+  for (const bool from_store : {false, true}) {
     const Result<Kernel> kernel = s.compile(s.stored, s.conv, s.options);
     if (!kernel.ok()) return kernel.status().message();
-    if (kernel->schedule() != s.kernel.schedule()) return "another schedule: " + kernel->schedule();
-    if (kernel->tasks() != s.kernel.tasks()) return "another number of tasks";
-    if (i == 1 && kernel->engine_name() == "jit" && kernel->tasks() > 0 && !kernel->compile_stats().from_store)
+    if (std::string how = differs(s.kernel, *kernel); !how.empty()) return how;
+    if (from_store && kernel->tasks() > 0 && !kernel->compile_stats().from_store)
       return "compiled again, though it is in the store";
     const Verdict verdict = same(s.dst, run_kernel(*kernel, s.tensors));
     if (!verdict->empty()) return verdict;
@@ -269,15 +318,17 @@ Verdict is_kept_apart(const Subject& s, Random& random) {
   return "";
 }
 
-constexpr Invariant kInvariants[] = {
+constexpr Invariant kOfOneKernel[] = {
     {"scales", scales},
     {"permutes", permutes},
-    {"splits", splits},
-    {"threads", threads},
     {"plain weights", plain_weights},
     {"adds in place", adds_in_place},
     {"alignments", alignments},
     {"special values", special_values},
+};
+constexpr Invariant kOfSeveralKernels[] = {
+    {"splits", splits},
+    {"threads", threads},
     {"is kept apart", is_kept_apart},
 };
 
@@ -288,6 +339,7 @@ Result<Kernel> Subject::compile(const Engine& from, const ir::Conv& other,
   return constants == nullptr ? from.compile(other, how) : from.compile(other, *constants, how);
 }
 
-std::span<const Invariant> invariants() { return kInvariants; }
+std::span<const Invariant> invariants_of_one_kernel() { return kOfOneKernel; }
+std::span<const Invariant> invariants_of_several_kernels() { return kOfSeveralKernels; }
 
 }  // namespace convgen::testing

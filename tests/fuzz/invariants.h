@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a right kernel keeps, whatever the right answer is: each takes a kernel and what it computed,
-// changes one thing, and says what must follow, to the bit. No interpreter, but for special values.
+// What a right kernel keeps, whatever the right answer is: each takes a kernel and what it
+// computed, changes one thing, and says what must follow, to the bit. No interpreter, but for
+// special values.
 #pragma once
 
 #include <optional>
@@ -15,8 +16,9 @@ namespace convgen::testing {
 struct Subject {
   const Configuration& configuration;
   const ir::Conv& conv;
-  const Engine& engine;  // without a store
-  const Engine& stored;  // for the same instruction set, with a store that all share
+  const Engine& engine;     // without a store
+  const Engine& stored;     // for the same instruction set, with a store that all share
+  const Engine& neighbour;  // for another one, with that store
   CompileOptions options;
   const ConstantWeights* constants;
   const Kernel& kernel;
@@ -36,6 +38,8 @@ struct Invariant {
   Verdict (*check)(const Subject& subject, Random& random);
 };
 
-std::span<const Invariant> invariants();
+std::span<const Invariant> invariants_of_one_kernel();
+// These compile others to compare with, which takes most of the time.
+std::span<const Invariant> invariants_of_several_kernels();
 
 }  // namespace convgen::testing

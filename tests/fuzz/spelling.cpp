@@ -25,8 +25,8 @@ struct Words {
   std::vector<std::pair<std::string, std::string>> values;
 
   std::string* find(std::string_view key) {
-    const auto at =
-        std::ranges::find(values, key, [](const auto& word) -> std::string_view { return word.first; });
+    const auto at = std::ranges::find(
+        values, key, [](const auto& word) -> std::string_view { return word.first; });
     return at == values.end() ? nullptr : &at->second;
   }
   void set(const std::string& key, std::string value) {
@@ -169,8 +169,8 @@ void break_op(Words& words, Random& random) {
 }
 
 void break_key(Words& words, Random& random) {
-  auto& word = words.values[static_cast<size_t>(
-      random.below(static_cast<int64_t>(words.values.size())))];
+  auto& word =
+      words.values[static_cast<size_t>(random.below(static_cast<int64_t>(words.values.size())))];
   switch (random.below(4)) {
     case 0:
       word.first += pick(random, {"s", " ", "_", "\x01"});
@@ -283,12 +283,31 @@ void break_number(Words& words, Random& random) {
   if (random.one_in(3))
     return words.set("pad_value", pick(random, {"inf", "-inf", "nan", "1e39", "1e-60", "x", "1,5",
                                                 "+1", "0x1p3", "--1", "1e", "3.4028236e38"}));
-  words.set("post",
-            pick(random,
-                 {"relu6", "bias,,relu", "clamp:1", "clamp:2:1", "clamp:1:2:3", "relu:1", "elu",
-                  "elu:inf", "leaky_relu:nan", "leaky_relu:-inf", "min", "max:", "min:1e39",
-                  "bias relu", "bias;relu", "gelu_erf", "clamp:-inf:inf", "min:inf", "clamp:nan:1",
-                  ",", "add,", "SILU", "max:1e-60", "elu:1:2", "clamp::"}));
+  words.set("post", pick(random, {"relu6",
+                                  "bias,,relu",
+                                  "clamp:1",
+                                  "clamp:2:1",
+                                  "clamp:1:2:3",
+                                  "relu:1",
+                                  "elu",
+                                  "elu:inf",
+                                  "leaky_relu:nan",
+                                  "leaky_relu:-inf",
+                                  "min",
+                                  "max:",
+                                  "min:1e39",
+                                  "bias relu",
+                                  "bias;relu",
+                                  "gelu_erf",
+                                  "clamp:-inf:inf",
+                                  "min:inf",
+                                  "clamp:nan:1",
+                                  ",",
+                                  "add,",
+                                  "SILU",
+                                  "max:1e-60",
+                                  "elu:1:2",
+                                  "clamp::"}));
 }
 
 void break_rest(Words& words, Random& random) {
@@ -299,7 +318,8 @@ void break_rest(Words& words, Random& random) {
     case 1:
       return words.set("dst", "f32:" + layout + ":1");
     case 2:
-      return words.set("dst", pick(random, {"f32", "f16:", "f32:", ":nhwc", "f32:hwio", "nhwc"}));
+      if (random.one_in(4)) return words.set("dst", "f16:" + layout);
+      return words.set("dst", pick(random, {"f32", "f32:", ":nhwc", "f32:hwio", "nhwc"}));
     case 3:
       return words.set("name", std::string(static_cast<size_t>(65000 + random.below(1000)), 'n'));
     case 4:

@@ -14,7 +14,8 @@ namespace convgen::testing {
 // the pads are said to be `same`, or the label is new: the text, not `conv`, says what is meant.
 std::string spell(const ir::Conv& conv, Random& random);
 
-// The same with one thing changed, which nearly always breaks a rule.
+// The same with one thing changed, which nearly always breaks a rule, and one only: which of two
+// answers would come first is nobody's promise.
 std::string spell_broken(const ir::Conv& conv, Random& random);
 
 }  // namespace convgen::testing

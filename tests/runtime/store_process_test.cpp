@@ -121,6 +121,7 @@ TEST_F(StoreProcessTest, KilledAtEverySystemCall) {
     ASSERT_EQ(value_of(third, "store_hits"), "2") << third;
     ASSERT_EQ(value_of(third, "digest"), digest);
   }
+  RecordProperty("kill_points", kills);
   EXPECT_GT(kills, 10) << "the shim sees no calls";
   EXPECT_GT(seen_leftovers, 0) << "no kill came between the file and its name";
 }

@@ -197,6 +197,18 @@ TEST(VerifyTest, OutputsOfPaddingAloneAreNoSuspicion) {
   EXPECT_TRUE(report.pass) << report.failure;
 }
 
+// A filter of 1, 0, -1 over one row: what the padding adds cancels, and of the image it sees
+// nothing.
+TEST(VerifyTest, SumsThatWeightsMakeZeroAreNoSuspicion) {
+  const ir::Conv conv =
+      conv_of("conv2d src=f32:nhwc:1x1x40x1 weights=f32:hwio:3x1x1x1 pads=1:1x0:0 pad_value=1");
+  const ConstantWeights constants{{1, 0, -1}};
+  const Result<Kernel> kernel = testing::make_engine().compile(conv, constants);
+  ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+  const VerifyReport report = verify(*kernel, VerifyData::kIntegers);
+  EXPECT_TRUE(report.pass) << report.failure;
+}
+
 TEST(VerifyTest, PassesEmptyConvolutions) {
   for (const char* text : {"conv1d src=f32:nwc:0x5x3 weights=f32:wio:2x3x4",
                            "conv1d src=f32:nwc:1x5x3 weights=f32:wio:2x3x0"}) {

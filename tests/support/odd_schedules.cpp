@@ -86,7 +86,7 @@ std::string draw_filter_schedule(Random& random) {
   return fmt::format(
       "filter unroll=tile tile={}x{} lanes={} passes={} stores={} epilogue={} "
       "rows_per_task={}",
-      floats, 1 + random.below(4), pick(random, {"4", "8", "16"}), pick(random, {"1", "1", "2"}),
+      floats, 1 + random.below(4), pick(random, {"4", "8", "16"}), pick(random, {"1", "2"}),
       pick(random, {"cached", "streaming"}), pick(random, {"inline", "inline", "loop"}),
       1 + random.below(9));
 }
