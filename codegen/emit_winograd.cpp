@@ -108,10 +108,9 @@ class WinogradEmitter {
   void store_border_tile(const Values& y, const Site& site, llvm::Value* is_rest,
                          llvm::Value* channel, llvm::Value* dst);
   // Whether vector number `vector` is the one that holds what is left of `channels`.
-  llvm::Value* is_rest(llvm::Value* vector, int64_t channels) {
-    return channels % schedule_.lanes == 0
-               ? static_cast<llvm::Value*>(b_.getFalse())
-               : b_.CreateICmpEQ(vector, b_.index(channels / schedule_.lanes));
+  llvm::Value* is_rest(llvm::Value* vector, int64_t channels, int lanes) {
+    return channels % lanes == 0 ? static_cast<llvm::Value*>(b_.getFalse())
+                                 : b_.CreateICmpEQ(vector, b_.index(channels / lanes));
   }
   llvm::Value* patch() { return b_.at(pointers_.scratch, shape_.patch_offset); }
   llvm::Value* sources() { return b_.at(pointers_.scratch, shape_.sources_offset); }
@@ -189,16 +188,19 @@ void WinogradEmitter::emit_sources(const Run& tiles) {
     llvm::Value* all =
         b_.CreateAnd(inside(site.oh, shape_.h, conv_.pads_begin.h, conv_.dilations.h, conv_.in.h),
                      inside(site.ow, shape_.w, conv_.pads_begin.w, conv_.dilations.w, conv_.in.w));
-    const int64_t blocks = (conv_.ic + schedule_.lanes - 1) / schedule_.lanes;
-    for_each(b_.index(blocks), "source.ic",
-             [&](llvm::Value* block) { emit_source_vector(site, all, block, at); });
+    const int64_t blocks = (conv_.ic + shape_.source_lanes - 1) / shape_.source_lanes;
+    b_.with_lanes(shape_.source_lanes, [&] {
+      for_each(b_.index(blocks), "source.ic",
+               [&](llvm::Value* block) { emit_source_vector(site, all, block, at); });
+    });
   });
 }
 
 // Tiles inside the image are transformed where they lie, others from a copy.
 void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* inside, llvm::Value* block,
                                          llvm::Value* sources) {
-  llvm::Value* channel = b_.scale_index(block, schedule_.lanes);
+  const int lanes = shape_.source_lanes;
+  llvm::Value* channel = b_.scale_index(block, lanes);
   llvm::Value* ih = b_.sub_index(site.oh, b_.index(conv_.pads_begin.h));
   llvm::Value* iw = b_.sub_index(site.ow, b_.index(conv_.pads_begin.w));
   llvm::Value* first =
@@ -210,13 +212,13 @@ void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* inside, 
   // Lanes behind the last channel hold the next pixel's, which nobody reads; behind the last pixel
   // there is none.
   const int64_t reach = (shape_.h.alpha - 1) * conv_.dilations.h * src_.h +
-                        (shape_.w.alpha - 1) * conv_.dilations.w * src_.w + schedule_.lanes;
-  if (conv_.ic % schedule_.lanes != 0)
+                        (shape_.w.alpha - 1) * conv_.dilations.w * src_.w + lanes;
+  if (conv_.ic % lanes != 0)
     inside = b_.CreateAnd(inside, b_.CreateICmpSLE(first, b_.index(conv_.src_elements() - reach)));
   const Values from = emit_if(
       b_, inside, "source.inside", in_place, [](Values values) { return values; },
       [&](Values) {
-        const Patch copy = copy_patch(site, corner, is_rest(block, conv_.ic));
+        const Patch copy = copy_patch(site, corner, is_rest(block, conv_.ic, lanes));
         return Values{copy.corner, copy.row, copy.column};
       });
   llvm::Value* at = b_.at(sources, channel);
@@ -227,7 +229,7 @@ void WinogradEmitter::emit_source_vector(const Site& site, llvm::Value* inside, 
   emit_input_transform(
       b_, shape_.h, shape_.w,
       [&](int64_t row, int64_t column) {
-        return b_.load_lanes(b_.at(rows[row], columns[column]), schedule_.lanes);
+        return b_.load_lanes(b_.at(rows[row], columns[column]), lanes);
       },
       [&](int64_t point, llvm::Value* value) {
         b_.store_packed(value, b_.at(at, point * shape_.source_point));
@@ -243,7 +245,7 @@ WinogradEmitter::Patch WinogradEmitter::copy_patch(const Site& site, llvm::Value
         b_.add_index(b_.sub_index(out, b_.index(pad)), b_.scale_index(number, dilation));
     return b_.CreateICmpULT(position, b_.index(extent));
   };
-  const int64_t lanes = schedule_.lanes;
+  const int64_t lanes = shape_.source_lanes;
   Values real_columns;
   for (int64_t j = 0; j < shape_.w.alpha; ++j)
     real_columns.push_back(
@@ -351,7 +353,7 @@ void WinogradEmitter::emit_output_vector(const Block& block, llvm::Value* vector
   llvm::Value* dst =
       b_.add_index(b_.add_index(b_.scale_index(site.n, dst_.n), b_.scale_index(channel, dst_.c)),
                    b_.add_index(b_.scale_index(site.oh, dst_.h), b_.scale_index(site.ow, dst_.w)));
-  llvm::Value* rest = is_rest(number, conv_.oc);
+  llvm::Value* rest = is_rest(number, conv_.oc, schedule_.lanes);
   when(
       b_.CreateAnd(inside, b_.CreateNot(rest)), "output.inside",
       [&] { store_tile(y, channel, dst); },

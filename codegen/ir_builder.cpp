@@ -6,6 +6,7 @@
 #include <llvm/IR/IntrinsicsX86.h>
 
 #include <bit>
+#include <utility>
 
 namespace convgen::codegen {
 namespace {
@@ -24,6 +25,12 @@ KernelBuilder::KernelBuilder(llvm::Module& module, const Target& target, int lan
       lanes_(lanes),
       has_fma_(target.has_fma),
       has_lane_masks_(target.has_lane_masks) {}
+
+void KernelBuilder::with_lanes(int lanes, llvm::function_ref<void()> body) {
+  const int before = std::exchange(lanes_, lanes);
+  body();
+  lanes_ = before;
+}
 
 llvm::Value* KernelBuilder::add_index(llvm::Value* a, llvm::Value* b) {
   if (is_zero(a)) return b;

@@ -23,6 +23,8 @@ class KernelBuilder : public llvm::IRBuilder<> {
   KernelBuilder(llvm::Module& module, const Target& target, int lanes);
 
   int lanes() const { return lanes_; }
+  // Emits what body does with vectors of so many lanes.
+  void with_lanes(int lanes, llvm::function_ref<void()> body);
   llvm::FixedVectorType* vector_type() { return llvm::FixedVectorType::get(getFloatTy(), lanes_); }
   llvm::FixedVectorType* int_vector_type() {
     return llvm::FixedVectorType::get(getInt32Ty(), lanes_);

@@ -82,25 +82,30 @@ double kept_bytes(const WinogradShape& shape) {
          static_cast<double>(shape.channels + shape.outputs);
 }
 
-// Whether they stay in L1. Where src and dst pass L2, their lines on the way take a part of it (7
-// tiles of 224x224, 3 -> 64, fill it to the byte: 518 us, 5 tiles 432; 33x35, 17 -> 37 in L2 takes
-// 27 us with 4 tiles, which do so too, 29 with 3).
-bool keeps_in_l1(const ir::Conv& conv, const WinogradShape& shape, const Target& target) {
+// Whether they stay in L1. Where src and dst pass L2, their lines on the way take a part of it, and
+// the weights of a block, read again for every task, come from there too (7x2 tiles of 224x224,
+// 3 -> 64, fill it: 432 us, 6x2 405, 5x2 388; 33x35, 17 -> 37 in L2 takes 27 us with 4 tiles, which
+// fill it too, 29 with 3).
+bool keeps_in_l1(const ir::Conv& conv, const WinogradShape& shape, const PackedLayout& layout,
+                 const Target& target) {
+  const double kept = kept_bytes(shape);
+  const auto l1 = static_cast<double>(target.l1d_bytes);
   const double bytes =
       4 * (static_cast<double>(conv.src_elements()) + static_cast<double>(conv.dst_elements()));
-  const double share = bytes > static_cast<double>(target.l2_bytes) ? 0.8 : 1;
-  return kept_bytes(shape) <= share * static_cast<double>(target.l1d_bytes);
+  if (bytes <= static_cast<double>(target.l2_bytes)) return kept <= l1;
+  const auto weights = 4 * static_cast<double>(layout.oc_block * layout.steps);
+  return kept + weights <= 0.85 * l1;
 }
 
 double transform_cycles(const ir::Conv& conv, const WinogradShape& shape,
                         const PackedLayout& layout, const Schedule& schedule,
                         const Target& target) {
   const WinogradCosts& costs = target.core.winograd;
-  const double vectors_in = static_cast<double>(shape.channels / schedule.lanes);
+  const double vectors_in = static_cast<double>(shape.channels / shape.source_lanes);
   const double vectors_out = static_cast<double>(
       (layout.full_blocks() * layout.oc_block + layout.tail_width()) / schedule.lanes);
   const double again = kTransformedAgain * static_cast<double>(shape.block_tasks - 1);
-  const bool in_l1 = keeps_in_l1(conv, shape, target);
+  const bool in_l1 = keeps_in_l1(conv, shape, layout, target);
   return static_cast<double>(shape.tiles) * static_cast<double>(shape.points) *
          (in_l1 ? costs.transform_cycles_l1 : costs.transform_cycles) *
          (vectors_in + again * vectors_in + vectors_out);

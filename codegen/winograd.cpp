@@ -28,6 +28,13 @@ constexpr std::array<Point, 5> kPoints6 = {{{0, 4}, {1, -6}, {-1, -6}, {2, 24}, 
 // tiles: 484 us against 417).
 int64_t spread(int64_t floats) { return floats % 128 == 0 ? floats + 16 : floats; }
 
+// The fewest that hold all channels, at least a vector of SSE.
+int lanes_for(int64_t channels, int most) {
+  int lanes = 4;
+  while (lanes < most && lanes < channels) lanes *= 2;
+  return lanes;
+}
+
 // Counts of the largest convolutions pass int64 when they are multiplied; those beyond this one are
 // it, and scratch_floats says so.
 constexpr int64_t kTooMany = int64_t{1} << 60;
@@ -83,7 +90,8 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
       1, schedule.blocks_per_task == 0 ? shape.blocks
                                        : std::min(schedule.blocks_per_task, shape.blocks));
   shape.block_tasks = ceil_div(shape.blocks, shape.blocks_per_task);
-  shape.channels = spread(round_up(conv.ic, schedule.lanes));
+  shape.source_lanes = lanes_for(conv.ic, schedule.lanes);
+  shape.channels = spread(round_up(conv.ic, shape.source_lanes));
   const int64_t blocks_kept = schedule.order == LoopOrder::kOcOuter ? 1 : shape.blocks_per_task;
   shape.outputs = spread(
       std::min(product(blocks_kept, schedule.oc_block()), round_up(conv.oc, schedule.lanes)));
@@ -92,7 +100,8 @@ WinogradShape winograd_shape(const ir::Conv& conv, const Schedule& schedule) {
   // The points of a tile are written and read side by side: an odd number of lines apart.
   shape.source_point = product(shape.tiles_per_task, shape.channels) | 16;
   shape.output_point = product(shape.tiles_per_task, shape.outputs) | 16;
-  shape.products_offset = shape.sources_offset + product(shape.points, shape.source_point);
+  shape.products_offset =
+      shape.sources_offset + round_up(product(shape.points, shape.source_point), schedule.lanes);
   shape.scratch_floats =
       static_cast<double>(shape.products_offset) +
       static_cast<double>(shape.points) * static_cast<double>(shape.output_point);

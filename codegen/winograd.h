@@ -38,7 +38,10 @@ struct WinogradShape {
 
   // Scratch, in floats: lanes of pad_value, a tile at the border, transformed sources
   // [point][tile][channels], products [point][tile][outputs].
-  int64_t channels = 0;      // from a tile to the next: input channels, whole vectors
+  // Of a vector of sources: no more than there are channels, since a vector of 3 pixels' channels
+  // crosses lines of the cache for nothing.
+  int source_lanes = 0;
+  int64_t channels = 0;      // from a tile to the next: input channels, whole vectors of these
   int64_t outputs = 0;       // the same of output channels kept at once
   int64_t source_point = 0;  // from a point to the next
   int64_t output_point = 0;

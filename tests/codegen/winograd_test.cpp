@@ -91,10 +91,11 @@ std::vector<ir::Conv> geometry_convs() {
     for (const char* size : {"1x1", "2x7", "13x9", "30x31"})
       for (const char* dilations : {"1x1", "2x3", "40x50"})
         for (const char* n : {"1", "3"})
-          convs.push_back(conv_of(
-              fmt::format("conv2d src=f32:nhwc:{}x{}x20 weights=f32:hwio:{}x20x40 pads=100x101 "
-                          "dilations={}",
-                          n, size, taps, dilations)));
+          for (const char* ic : {"3", "20"})
+            convs.push_back(conv_of(
+                fmt::format("conv2d src=f32:nhwc:{}x{}x{} weights=f32:hwio:{}x{}x40 pads=100x101 "
+                            "dilations={}",
+                            n, size, ic, taps, ic, dilations)));
   return convs;
 }
 
@@ -145,9 +146,13 @@ TEST(WinogradShape, TasksAndScratch) {
           EXPECT_EQ(shape.tasks(), count_tasks(conv, schedule));
           // Whole vectors, each aligned as it is loaded; nothing overlaps.
           for (const int64_t offset :
-               {shape.channels, shape.outputs, shape.source_point, shape.output_point,
-                shape.sources_offset, shape.products_offset})
+               {shape.outputs, shape.output_point, shape.sources_offset, shape.products_offset})
             EXPECT_EQ(offset % lanes, 0);
+          for (const int64_t offset : {shape.channels, shape.source_point, shape.sources_offset})
+            EXPECT_EQ(offset % shape.source_lanes, 0);
+          EXPECT_LE(shape.source_lanes, lanes);
+          EXPECT_TRUE(shape.source_lanes == 4 || shape.source_lanes < 2 * conv.ic)
+              << "lanes that no channel fills";
           EXPECT_GE(shape.channels, conv.ic);
           EXPECT_GE(shape.outputs,
                     std::min(conv.oc, schedule.oc_block() * (schedule.order == LoopOrder::kOcOuter
