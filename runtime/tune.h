@@ -25,7 +25,7 @@ struct TuneOptions {
   // few rounds are run whatever it says.
   double seconds = 5;
   int threads = 1;  // the kernel is tuned for, and timed on
-  // The selected schedule among them; up to half as many three times over around what is better.
+  // The selected schedule among them; up to half as many eight times over around what is better.
   int candidates = 40;
   uint64_t seed = 1;         // of those drawn at random
   std::string file = {};     // empty: the default tuning file

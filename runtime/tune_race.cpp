@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 namespace convgen {
@@ -15,7 +16,8 @@ constexpr size_t kMostRunners = 8;    // each holds code and packed weights
 constexpr size_t kFewest = 3;         // left for the final, where there are as many
 constexpr double kScreenShare = 0.6;  // of the budget
 constexpr double kRaceShare = 0.85;   // and until then
-constexpr int kMaxSearches = 3;       // around a better one
+constexpr int kMaxSearches = 8;       // around a better one
+constexpr double kAsGood = 1.01;      // of two in a screening
 constexpr int kCutEvery = 4;          // rounds between two cuts
 constexpr int kMinRounds = 12;
 constexpr int kMaxRounds = 64;
@@ -92,13 +94,23 @@ class Race {
     return Status();
   }
 
-  // Those that resemble the best so far, as long as that gets better.
+  // The best so far, or what is as good but for noise, around which nobody has looked yet.
+  std::optional<size_t> next_to_search() const {
+    for (const Runner& runner : runners_) {
+      const double limit = std::min(runners_.front().ratio * kAsGood, 1 - kWorthChanging);
+      if (runner.ratio > limit) break;
+      if (!searched_.contains(runner.candidate)) return runner.candidate;
+    }
+    return std::nullopt;
+  }
+
+  // Those that resemble the best, over and over: the way to a much better one may take several steps.
   Status search() {
     for (int i = 0; i < kMaxSearches && !result_.interrupted && !is_late(); ++i) {
-      if (runners_.empty() || runners_.front().candidate == searched_) break;
-      if (runners_.front().ratio > 1 - kWorthChanging) break;
-      searched_ = runners_.front().candidate;
-      const size_t first = std::exchange(candidates_, contest_.add_like(searched_));
+      const std::optional<size_t> next = next_to_search();
+      if (!next) break;
+      searched_.insert(*next);
+      const size_t first = std::exchange(candidates_, contest_.add_like(*next));
       if (Status status = screen(first); !status.ok()) return status;
     }
     return Status();
@@ -265,7 +277,7 @@ class Race {
   Contest& contest_;
   size_t candidates_;
   const double seconds_;
-  size_t searched_ = 0;          // what was last searched around
+  std::set<size_t> searched_;    // around these
   std::vector<Runner> runners_;  // without the default, best first
   Samples default_;
   double best_ratio_ = 1;
