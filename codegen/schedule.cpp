@@ -319,4 +319,13 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   return status;
 }
 
+Result<Schedule> refine_schedule(const Schedule& base, std::string_view words, const ir::Conv& conv,
+                                 const Target& target, const ConstantWeights* constants) {
+  Result<Schedule> schedule = parse_schedule(words, base);
+  if (!schedule.ok()) return schedule;
+  if (Status status = check_schedule(*schedule, conv, target, constants); !status.ok())
+    return status;
+  return schedule;
+}
+
 }  // namespace convgen::codegen

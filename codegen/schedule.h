@@ -113,4 +113,9 @@ CONVGEN_API Result<Schedule> parse_schedule(std::string_view text, const Schedul
 CONVGEN_API Status check_schedule(const Schedule& schedule, const ir::Conv& conv,
                                   const Target& target, const ConstantWeights* constants = nullptr);
 
+// Both: base, but for what `words` say. Errors: those of parse_schedule and check_schedule.
+CONVGEN_API Result<Schedule> refine_schedule(const Schedule& base, std::string_view words,
+                                             const ir::Conv& conv, const Target& target,
+                                             const ConstantWeights* constants = nullptr);
+
 }  // namespace convgen::codegen

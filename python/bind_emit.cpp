@@ -51,10 +51,8 @@ Result<codegen::Schedule> choose_schedule(const EmitRequest& request,
                                           const codegen::Target& target) {
   const codegen::Schedule selected =
       codegen::select_schedule(request.conv, target, /*threads=*/1, request.weights()).schedule;
-  Result<codegen::Schedule> schedule = codegen::parse_schedule(request.schedule, selected);
-  if (!schedule.ok()) return schedule;
-  const Status status = codegen::check_schedule(*schedule, request.conv, target, request.weights());
-  return status.ok() ? schedule : status;
+  return codegen::refine_schedule(selected, request.schedule, request.conv, target,
+                                  request.weights());
 }
 
 Result<std::string> emit_stage(const EmitRequest& request) {

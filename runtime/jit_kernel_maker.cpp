@@ -146,11 +146,7 @@ Result<Schedule> JitKernelMaker::choose_schedule(const ir::Conv& conv,
   std::optional<Schedule> base;
   if (constants == nullptr) base = tuning.find_schedule(conv, options.threads, target);
   if (!base) base = codegen::select_schedule(conv, target, options.threads, constants).schedule;
-  auto schedule = codegen::parse_schedule(options.schedule, *base);
-  if (!schedule) return schedule;
-  if (Status status = codegen::check_schedule(*schedule, conv, target, constants); !status.ok())
-    return status;
-  return schedule;
+  return codegen::refine_schedule(*base, options.schedule, conv, target, constants);
 }
 
 Result<KernelRecipe> JitKernelMaker::plan(const ir::Conv& conv, const SharedConstants& constants,

@@ -104,7 +104,8 @@ class Race {
     return std::nullopt;
   }
 
-  // Those that resemble the best, over and over: the way to a much better one may take several steps.
+  // Those that resemble the best, over and over: the way to a much better one may take several
+  // steps.
   Status search() {
     for (int i = 0; i < kMaxSearches && !result_.interrupted && !is_late(); ++i) {
       const std::optional<size_t> next = next_to_search();

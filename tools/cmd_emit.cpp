@@ -101,11 +101,7 @@ Result<codegen::Schedule> make_schedule(const EmitOptions& options, const ir::Co
                                         const ConstantWeights* constants) {
   const codegen::Schedule selected =
       codegen::select_schedule(conv, target, /*threads=*/1, constants).schedule;
-  Result<codegen::Schedule> schedule = codegen::parse_schedule(options.schedule, selected);
-  if (!schedule.ok()) return schedule;
-  if (Status status = codegen::check_schedule(*schedule, conv, target, constants); !status.ok())
-    return status;
-  return schedule;
+  return codegen::refine_schedule(selected, options.schedule, conv, target, constants);
 }
 
 // All that stages are made of.

@@ -69,10 +69,9 @@ Result<Plan> make_plan(const ir::Conv& conv, const codegen::Target& target,
   if (!plan.constants) tuned = tuning.find_schedule(conv, threads, target);
   plan.tuned = tuned.has_value();
   const codegen::Schedule base = tuned.value_or(plan.selection.schedule);
-  Result<codegen::Schedule> schedule = codegen::parse_schedule(options.schedule, base);
+  const Result<codegen::Schedule> schedule =
+      codegen::refine_schedule(base, options.schedule, conv, target, plan.weights());
   if (!schedule.ok()) return schedule.status();
-  if (Status s = codegen::check_schedule(*schedule, conv, target, plan.weights()); !s.ok())
-    return s;
   const Result<std::string> object =
       codegen::compile(codegen::Stage::kObject, conv, *schedule, target,
                        codegen::kDefaultFunctionName, /*times=*/nullptr, plan.weights());
