@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "tests/fuzz/inputs/c_api_cases.h"
 #include "tests/fuzz/inputs/c_api_handles.h"
 #include "tests/fuzz/inputs/expect.h"
+#include "tests/fuzz/inputs/scratch_directory.h"
 
 namespace convgen::fuzz_inputs {
 namespace {
@@ -111,20 +113,24 @@ class Sequence {
                                         "oihw", "wio",  "dhwio", "",      nullptr};
     const auto layout = [&] { return kLayouts[bytes_.below(std::size(kLayouts))]; };
     convgen_conv_spec spec = CONVGEN_CONV_SPEC_INIT;
-    const std::string post = any_text(), name = any_text();
-    spec.src_layout = bytes_.one_in(4) ? layout() : "nhwc";
-    spec.weights_layout = bytes_.one_in(4) ? layout() : "hwio";
-    spec.dst_layout = layout();
-    spec.post = bytes_.one_in(4) ? nullptr : post.c_str();
+    constexpr const char* kPosts[] = {nullptr, "", "relu,scale", "add"};
+    const std::string post = bytes_.one_in(4) ? any_text() : "", name = any_text();
+    spec.src_layout = bytes_.one_in(8) ? layout() : "nhwc";
+    spec.weights_layout = bytes_.one_in(8) ? layout() : "hwio";
+    spec.dst_layout = bytes_.one_in(4) ? layout() : nullptr;
+    spec.post = post.empty() ? kPosts[bytes_.below(std::size(kPosts))] : post.c_str();
     spec.name = name.c_str();
-    for (int64_t* numbers : {spec.src_dims, spec.weights_dims})
-      std::generate_n(numbers, 5, [&] { return any_number(); });
+    std::ranges::copy(std::initializer_list<int64_t>{1, 4, 5, 3}, spec.src_dims);
+    std::ranges::copy(std::initializer_list<int64_t>{3, 3, 3, 9}, spec.weights_dims);
+    for (int64_t* dims : {spec.src_dims, spec.weights_dims})
+      if (bytes_.one_in(4)) std::generate_n(dims, 5, [&] { return any_number(); });
     for (int64_t* numbers : {spec.strides, spec.dilations, spec.pads_begin, spec.pads_end})
       if (bytes_.one_in(4)) std::generate_n(numbers, 3, [&] { return any_number(); });
-    if (bytes_.one_in(4)) spec.groups = any_number();
-    if (bytes_.one_in(4)) spec.spatial_rank = bytes_.next() - 1;
-    if (bytes_.one_in(4)) spec.pads = bytes_.next() - 1;
+    if (bytes_.one_in(8)) spec.groups = any_number();
+    if (bytes_.one_in(8)) spec.spatial_rank = bytes_.next() - 1;
+    if (bytes_.one_in(4)) spec.pads = static_cast<int32_t>(bytes_.below(5)) - 1;
     spec.pad_value = static_cast<float>(any_number());
+    spec.strict = static_cast<int32_t>(bytes_.below(3));
     const bool spoiled = spoil(spec.size);
     convgen_conv* conv = nullptr;
     const convgen_status status = convgen_conv_create(&spec, &conv);
@@ -352,7 +358,8 @@ class Sequence {
     expect_answer(now, dst, info.winograd_tile, info.schedule);
     run_packed(kernel, now);
   }
-  // Packed weights of whichever kernel: taken where the tags are equal, else refused.
+  // Packed weights of whichever kernel: taken where the tags are equal. Others are refused, but by
+  // kernels that began on the generic path, whose weights stay good.
   void run_packed(const convgen_kernel* kernel, const CApiCase& now) {
     const convgen_packed_weights* packed = any(packed_);
     const convgen_kernel_info info = info_of(kernel);
@@ -365,7 +372,9 @@ class Sequence {
     expect_done(convgen_packed_weights_get_info(packed, &found));
     const bool fits = std::strcmp(found.tag, info.packed_tag) == 0;
     const convgen_status status = convgen_kernel_run(kernel, &args);
-    fits ? expect_done(status) : expect_refused(status);
+    if (status == CONVGEN_OK) return expect_answer(now, dst, info.winograd_tile, info.schedule);
+    expect(!fits, "packed weights with the kernel's tag are taken", convgen_last_error());
+    expect_refused(status);
   }
   void run_refused() {
     const convgen_kernel* kernel = any(kernels_);
@@ -456,18 +465,33 @@ class Sequence {
     options.seconds = 1e-3;
     options.candidates = static_cast<int32_t>(bytes_.below(3));
     options.threads = static_cast<int32_t>(bytes_.below(3));
-    options.progress = [](void*, int32_t, int32_t, int32_t, double) -> int32_t { return 0; };
-    // No tuning file, so nothing stays; but for convolutions without outputs it is not even asked.
-    options.file = "/proc/self/no such directory/tuning";
+    auto calls_left = static_cast<int>(bytes_.below(4));
+    options.context = &calls_left;
+    options.progress = [](void* left, int32_t, int32_t, int32_t, double) -> int32_t {
+      return (*static_cast<int*>(left))-- > 0;
+    };
+    const std::string file = tuning_file(bytes_.below(3));
+    options.file = file.c_str();
+    const bool illegal = spoil(options.size) || options.candidates < 1 || options.threads < 1;
     convgen_tune_result* result = nullptr;
     const convgen_status status =
         convgen_engine_tune(lasting_engine().get(), conv, &options, &result);
     expect_either(status, result);
+    expect(!illegal || result == nullptr, "wrong options are refused");
     const TuneResult owned(result);
     if (result == nullptr) return;
     convgen_tune_info info = CONVGEN_TUNE_INFO_INIT;
     expect_done(convgen_tune_result_get_info(result, &info));
-    expect(info.end == CONVGEN_TUNE_EMPTY, "only nothing is tuned without a file");
+    expect(info.schedule != nullptr && info.end >= CONVGEN_TUNE_KEPT &&
+               info.end <= CONVGEN_TUNE_EMPTY && info.timed <= info.candidates,
+           "a result says how it ended");
+  }
+  // Of this process; in a place where there is none; or none at all.
+  static std::string tuning_file(size_t which) {
+    static const ScratchDirectory directory;
+    return which == 0   ? directory.path() + "/tuning"
+           : which == 1 ? "/proc/self/no such directory/tuning"
+                        : "";
   }
 
   void call_with_null() {

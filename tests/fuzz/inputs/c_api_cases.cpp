@@ -25,9 +25,10 @@ CApiCase make_case(const char* text) {
   CApiCase made;
   made.conv = ir::parse_conv(text).value();
   made.text = ir::print_conv(made.conv);
-  testing::Random random(made.text.size());
+  testing::Random random(1), of_weights(static_cast<uint64_t>(made.conv.weights_elements()));
   made.src = draw(made.conv.src_elements(), random);
-  made.weights = draw(made.conv.weights_elements(), random);
+  // The same for filters of one shape, which may share packed weights.
+  made.weights = draw(made.conv.weights_elements(), of_weights);
   if (made.conv.uses(PostOpKind::kBias)) made.bias = draw(made.conv.oc, random);
   if (made.conv.uses(PostOpKind::kAdd)) made.add = draw(made.conv.dst_elements(), random);
   if (made.conv.uses(PostOpKind::kScale)) made.scale = draw(made.conv.oc, random);
