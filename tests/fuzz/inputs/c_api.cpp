@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "tests/fuzz/inputs/c_api_cases.h"
+#include "tests/fuzz/inputs/c_api_convs.h"
 #include "tests/fuzz/inputs/c_api_handles.h"
 #include "tests/fuzz/inputs/expect.h"
 #include "tests/fuzz/inputs/scratch_directory.h"
@@ -99,7 +99,7 @@ class Sequence {
     convgen_conv* conv = nullptr;
     const convgen_status status = convgen_conv_parse(any_text().c_str(), &conv);
     expect_either(status, conv);
-    look_at_conv(conv);
+    expect_told_truly(conv);
     convgen_conv_free(conv);
   }
   void take_case() {
@@ -107,52 +107,17 @@ class Sequence {
     expect_done(convgen_conv_parse(any_case().text.c_str(), &conv));
     keep(convs_, conv);
   }
-  int64_t any_number() { return bytes_.one_in(8) ? bytes_.number() : bytes_.next() - int64_t{2}; }
   void create_conv() {
-    constexpr const char* kLayouts[] = {"nhwc", "nchw", "nwc",   "ndhwc", "hwio",
-                                        "oihw", "wio",  "dhwio", "",      nullptr};
-    const auto layout = [&] { return kLayouts[bytes_.below(std::size(kLayouts))]; };
-    convgen_conv_spec spec = CONVGEN_CONV_SPEC_INIT;
-    constexpr const char* kPosts[] = {nullptr, "", "relu,scale", "add"};
-    const std::string post = bytes_.one_in(4) ? any_text() : "", name = any_text();
-    spec.src_layout = bytes_.one_in(8) ? layout() : "nhwc";
-    spec.weights_layout = bytes_.one_in(8) ? layout() : "hwio";
-    spec.dst_layout = bytes_.one_in(4) ? layout() : nullptr;
-    spec.post = post.empty() ? kPosts[bytes_.below(std::size(kPosts))] : post.c_str();
-    spec.name = name.c_str();
-    std::ranges::copy(std::initializer_list<int64_t>{1, 4, 5, 3}, spec.src_dims);
-    std::ranges::copy(std::initializer_list<int64_t>{3, 3, 3, 9}, spec.weights_dims);
-    for (int64_t* dims : {spec.src_dims, spec.weights_dims})
-      if (bytes_.one_in(4)) std::generate_n(dims, 5, [&] { return any_number(); });
-    for (int64_t* numbers : {spec.strides, spec.dilations, spec.pads_begin, spec.pads_end})
-      if (bytes_.one_in(4)) std::generate_n(numbers, 3, [&] { return any_number(); });
-    if (bytes_.one_in(8)) spec.groups = any_number();
-    if (bytes_.one_in(8)) spec.spatial_rank = bytes_.next() - 1;
-    if (bytes_.one_in(4)) spec.pads = static_cast<int32_t>(bytes_.below(5)) - 1;
-    spec.pad_value = static_cast<float>(any_number());
-    spec.strict = static_cast<int32_t>(bytes_.below(3));
+    CConvFields fields(bytes_);
+    convgen_conv_spec& spec = fields.spec;
     const bool spoiled = spoil(spec.size);
     convgen_conv* conv = nullptr;
     const convgen_status status = convgen_conv_create(&spec, &conv);
     expect_either(status, conv);
     expect(!spoiled || conv == nullptr, "structs of other sizes are refused");
-    look_at_conv(conv);
+    expect_told_truly(conv);
     convgen_conv_free(conv);
   }
-  static void look_at_conv(const convgen_conv* conv) {
-    if (conv == nullptr) return;
-    convgen_conv_info info = CONVGEN_CONV_INFO_INIT;
-    expect_done(convgen_conv_get_info(conv, &info));
-    convgen_conv* again = nullptr;
-    expect_done(convgen_conv_parse(info.text, &again));
-    convgen_conv_info other = CONVGEN_CONV_INFO_INIT;
-    expect_done(convgen_conv_get_info(again, &other));
-    expect(std::strcmp(info.text, other.text) == 0 && info.dst_elements == other.dst_elements &&
-               std::memcmp(info.dst_dims, other.dst_dims, sizeof info.dst_dims) == 0,
-           "canonical text reads back as the same", info.text);
-    convgen_conv_free(again);
-  }
-
   // --- Engines ---
 
   void create_engine() {
