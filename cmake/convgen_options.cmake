@@ -19,11 +19,22 @@ target_compile_options(convgen_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   $<$<BOOL:${CONVGEN_WERROR}>:-Werror>)
 if(CONVGEN_SANITIZER)
-  # Plain UBSan checks on function types stumble over calls into JIT code.
   target_compile_options(convgen_options INTERFACE
-    -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer
-    $<$<STREQUAL:${CONVGEN_SANITIZER},undefined>:-fno-sanitize-recover=all>)
+    -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer)
   target_link_options(convgen_options INTERFACE -fsanitize=${CONVGEN_SANITIZER})
+endif()
+if(CONVGEN_SANITIZER MATCHES undefined)
+  target_compile_options(convgen_options INTERFACE
+    -fno-sanitize-recover=all
+    # It reads what stands before a function, which code made by the JIT does not have.
+    $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
+endif()
+if(CONVGEN_COVERAGE)
+  target_compile_options(convgen_options INTERFACE
+    -fprofile-instr-generate -fcoverage-mapping
+    # Counters lie in a mapped file, so that those of forked processes count too.
+    -mllvm -runtime-counter-relocation)
+  target_link_options(convgen_options INTERFACE -fprofile-instr-generate)
 endif()
 
 # convgen_add_library(ir SOURCES a.cpp HEADERS a.h): the target convgen_ir, alias convgen::ir,

@@ -47,10 +47,10 @@ class Estimator {
       : conv_(conv),
         schedule_(schedule),
         shape_(nest_shape(conv, schedule)),
-        plan_(plan_row(shape_, schedule)) {}
+        plan_(has_row_plan() ? plan_row(shape_, schedule) : RowPlan()) {}
 
   CodeSize estimate() const {
-    if (schedule_.algorithm == Algorithm::kWinograd) return winograd_size();
+    if (!has_row_plan()) return winograd_size();
     CodeSize size;
     const PackedLayout layout = packed_layout(conv_, schedule_);
     const double full = static_cast<double>(layout.full_blocks());
@@ -63,6 +63,8 @@ class Estimator {
   }
 
  private:
+  // Its tiles lie otherwise, and their number has no limit as border columns have.
+  bool has_row_plan() const { return schedule_.algorithm != Algorithm::kWinograd; }
   bool unrolls(Unroll at_least) const { return schedule_.unroll >= at_least; }
 
   // The code of all tiles of one width in output channels; `copies` of it where all is unrolled.

@@ -16,6 +16,7 @@
 #include "codegen/row_plan.h"
 #include "codegen/select_filter.h"
 #include "codegen/winograd.h"
+#include "ir/message.h"
 #include "ir/nearest_word.h"
 
 namespace convgen::codegen {
@@ -52,7 +53,8 @@ std::string_view text_of(const Word<Enum> (&words)[N], Enum value) {
 }
 
 Status bad_word(std::string_view key, std::string_view value, std::string_view expected) {
-  return invalid_argument(fmt::format("schedule {}={}: expected {}", key, value, expected));
+  return invalid_argument(
+      fmt::format("schedule {}={}: expected {}", key, ir::printable(value), expected));
 }
 
 template <typename Enum, size_t N>
@@ -145,8 +147,9 @@ Status read_schedule_word(std::string_view word, Schedule& schedule) {
     if (name == key) return read(word.substr(equals + 1), schedule);
     known.push_back(name);
   }
-  return invalid_argument(fmt::format("schedule {}: unknown word, expected one of {}{}", word,
-                                      fmt::join(known, ", "), ir::did_you_mean(known, key)));
+  return invalid_argument(fmt::format("schedule {}: unknown word, expected one of {}{}",
+                                      ir::printable(word), fmt::join(known, ", "),
+                                      ir::did_you_mean(known, key)));
 }
 
 }  // namespace

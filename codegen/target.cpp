@@ -16,6 +16,7 @@
 #include <sstream>
 
 #include "codegen/llvm_targets.h"
+#include "ir/message.h"
 #include "ir/nearest_word.h"
 
 namespace convgen::codegen {
@@ -55,7 +56,7 @@ Status check_instructions(const Target& target, const std::string& triple) {
   return unsupported(
       fmt::format("mtriple={}: kernels need the M and the V extension, expected mattr=+m,+v or a "
                   "cpu that has both",
-                  triple));
+                  ir::printable(triple)));
 }
 
 int64_t cache_bytes(int name, int64_t otherwise) {
@@ -94,7 +95,8 @@ Result<std::unique_ptr<llvm::MCSubtargetInfo>> subtarget(const std::string& trip
   std::string message;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(triple, message);
   if (found == nullptr)
-    return invalid_argument(fmt::format("mtriple={}: not a triple this LLVM compiles for", triple));
+    return invalid_argument(
+        fmt::format("mtriple={}: not a triple this LLVM compiles for", ir::printable(triple)));
   return std::unique_ptr<llvm::MCSubtargetInfo>(
       found->createMCSubtargetInfo(triple, cpu, features));
 }
@@ -110,8 +112,9 @@ std::vector<std::string_view> keys_of(const Entries& entries) {
 Status check_cpu(const llvm::MCSubtargetInfo& info, const std::string& cpu) {
   const std::vector<std::string_view> known = keys_of(info.getAllProcessorDescriptions());
   if (std::ranges::find(known, cpu) != known.end()) return Status();
-  return invalid_argument(fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}{}", cpu,
-                                      fmt::join(known, ", "), ir::did_you_mean(known, cpu)));
+  return invalid_argument(fmt::format("mcpu={}: not a CPU this LLVM knows; it knows {}{}",
+                                      ir::printable(cpu), fmt::join(known, ", "),
+                                      ir::did_you_mean(known, cpu)));
 }
 
 Status check_attributes(const llvm::MCSubtargetInfo& info, const std::string& attrs) {
@@ -123,7 +126,8 @@ Status check_attributes(const llvm::MCSubtargetInfo& info, const std::string& at
     if (is_signed && std::ranges::find(known, feature) != known.end()) continue;
     const std::string_view near = ir::nearest_word(known, feature);
     return invalid_argument(fmt::format(
-        "mattr={}: '{}' must be + or - followed by a feature this LLVM knows{}", attrs, word,
+        "mattr={}: '{}' must be + or - followed by a feature this LLVM knows{}",
+        ir::printable(attrs), ir::printable(word),
         near.empty() ? ""
                      : fmt::format("; did you mean '{}{}'?", word[0] == '-' ? '-' : '+', near)));
   }
@@ -186,7 +190,8 @@ Result<Target> make_target(const std::string& triple, const std::string& cpu,
   auto plain = subtarget(wanted, "", "");
   if (!plain) return plain.status();
   if (!llvm::Triple(wanted).isArch64Bit())
-    return unsupported(fmt::format("mtriple={}: kernels need a 64-bit target", triple));
+    return unsupported(
+        fmt::format("mtriple={}: kernels need a 64-bit target", ir::printable(triple)));
   if (Status status = cpu.empty() ? Status() : check_cpu(**plain, cpu); !status.ok()) return status;
   if (Status status = check_attributes(**plain, attrs); !status.ok()) return status;
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "ir/conv_spec.h"
+#include "ir/message.h"
 #include "ir/text.h"
 #include "runtime/c_api_support.h"
 
@@ -26,7 +27,8 @@ constexpr const char* kWeightsLayouts[][2] = {{"wio", "oiw"}, {"hwio", "oihw"}, 
 Result<std::vector<ir::PostOp>> parse_post(const char* post) {
   if (post == nullptr || *post == '\0') return std::vector<ir::PostOp>();
   if (std::string_view(post).find_first_of(" \t\r\n") != std::string_view::npos)
-    return invalid_argument(fmt::format("post: \"{}\" found, blanks are not allowed", post));
+    return invalid_argument(
+        fmt::format("post: \"{}\" found, blanks are not allowed", ir::printable(post)));
   auto spec = ir::parse_conv_spec(fmt::format("conv2d post={}", post));
   if (!spec) return spec.status();
   return std::move(spec->post);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "codegen/cpu_stopwatch.h"
+#include "ir/message.h"
 #include "ir/text.h"
 #include "runtime/engine_state.h"
 #include "runtime/environment.h"
@@ -34,7 +35,8 @@ Status check_needs_no_compiler(const EngineOptions& options) {
       {"cache_dir", options.cache_dir.value_or("")},
       {"jit_profile", options.jit_profile}};
   for (const auto& [field, value] : fields)
-    if (!value.empty()) return unsupported(fmt::format("{}={}: {}", field, value, kNoCompiler));
+    if (!value.empty())
+      return unsupported(fmt::format("{}={}: {}", field, ir::printable(value), kNoCompiler));
   return Status();
 }
 
@@ -111,7 +113,8 @@ Result<KernelRecipe> EngineState::choose_recipe(const ir::Conv& conv,
   if (options.engine == EngineKind::kGeneric) return generic_recipe(conv, constants, Status());
   if (maker != nullptr) return maker->plan(conv, constants, options);
   if (!options.schedule.empty())
-    return unsupported(fmt::format("schedule={}: {}", options.schedule, kNoCompiler));
+    return unsupported(
+        fmt::format("schedule={}: {}", ir::printable(options.schedule), kNoCompiler));
   return generic_recipe(conv, constants, unsupported(kNoCompiler));
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ir/message.h"
 #include "ir/nearest_word.h"
 #include "runtime/code_listener.h"
 
@@ -33,10 +34,10 @@ Result<ProfileKinds> parse_profile_kinds(std::string_view words, std::string_vie
     const size_t comma = std::min(words.find(',', at), words.size());
     const std::string_view word = words.substr(at, comma - at);
     if (!add_kind(word, kinds))
-      return invalid_argument(
-          fmt::format("{}={}: \"{}\" is not known, expected perf-map, jitdump, gdb, several of "
-                      "them with commas between, all or none{}",
-                      setting, words, word, ir::did_you_mean(kWords, word)));
+      return invalid_argument(fmt::format(
+          "{}={}: \"{}\" is not known, expected perf-map, jitdump, gdb, several of "
+          "them with commas between, all or none{}",
+          setting, ir::printable(words), ir::printable(word), ir::did_you_mean(kWords, word)));
     at = comma + 1;
   }
   return kinds;

@@ -17,6 +17,8 @@
 #include <tuple>
 #include <utility>
 
+#include "ir/message.h"
+
 namespace convgen {
 namespace {
 
@@ -74,8 +76,9 @@ Result<uint64_t> default_store_bytes() {
   uint64_t bytes = 0;
   const auto [end, error] = std::from_chars(text, text + std::strlen(text), bytes);
   if (error == std::errc() && *end == '\0') return bytes;
-  return invalid_argument(fmt::format(
-      "CONVGEN_CACHE_MAX_BYTES={}: expected a whole number of bytes, at most 2^64 - 1", text));
+  return invalid_argument(
+      fmt::format("CONVGEN_CACHE_MAX_BYTES={}: expected a whole number of bytes, at most 2^64 - 1",
+                  ir::printable(text)));
 }
 
 ObjectStore::ObjectStore(const std::string& directory, uint64_t max_bytes, bool verbose)

@@ -38,6 +38,9 @@ bool take(std::string_view& text, std::string_view expected) {
   return true;
 }
 
+// What stands between the prefix and the constants.
+std::string object_line(size_t bytes) { return fmt::format("object {}\n\n", bytes); }
+
 }  // namespace
 
 std::string store_prefix(const StoreKey& key) {
@@ -61,7 +64,7 @@ bool is_store_file_name(std::string_view name) {
 
 std::string write_store_entry(std::string_view prefix, const StoreKey& key,
                               std::string_view object) {
-  std::string bytes = fmt::format("{}object {}\n\n", prefix, object.size());
+  std::string bytes = std::string(prefix) + object_line(object.size());
   bytes.append(key.constants).append(object);
   const Digest digest = sha256({bytes});
   return bytes.append(bytes_of(digest));
@@ -73,12 +76,15 @@ std::optional<std::string> read_store_entry(std::string_view bytes, std::string_
   const std::string_view digest = bytes.substr(bytes.size() - kDigestBytes);
   bytes.remove_suffix(kDigestBytes);
   std::string_view rest = bytes;
-  if (!take(rest, prefix) || !take(rest, "object ")) return std::nullopt;
+  constexpr std::string_view kObject = "object ";
+  if (!take(rest, prefix) || !rest.starts_with(kObject)) return std::nullopt;
   size_t size = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), size);
-  if (error != std::errc()) return std::nullopt;
-  rest.remove_prefix(static_cast<size_t>(end - rest.data()));
-  if (!take(rest, "\n\n") || !take(rest, key.constants) || rest.size() != size) return std::nullopt;
+  const char* digits = rest.data() + kObject.size();
+  if (std::from_chars(digits, rest.data() + rest.size(), size).ec != std::errc())
+    return std::nullopt;
+  // The one spelling of the size that is written: no zeros before it, nothing behind.
+  if (!take(rest, object_line(size)) || !take(rest, key.constants) || rest.size() != size)
+    return std::nullopt;
   if (bytes_of(sha256({bytes})) != digest) return std::nullopt;
   return std::string(rest);
 }

@@ -143,7 +143,10 @@ TEST(ScheduleText, BadWordsAreNamed) {
             "schedule algorithm=fft: expected direct, depthwise, grouped, rotated, planar, "
             "staged, winograd"},
            {"depth=3", "schedule depth=3: unknown word, expected one of lanes, tile"},
-           {"=3", "schedule =3: unknown word"}}) {
+           {"=3", "schedule =3: unknown word"},
+           {"lanes=\x1b[31m", "schedule lanes=\\x1b[31m: expected a number"},
+           {std::string(1000, 'x'),
+            "schedule algorithm=" + std::string(120, 'x') + "...: expected"}}) {
     const Result<Schedule> result = parse_schedule("direct " + text + " edges=exact", {});
     ASSERT_FALSE(result.ok()) << text;
     EXPECT_EQ(result.status().code(), StatusCode::kInvalidArgument) << text;

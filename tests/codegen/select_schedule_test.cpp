@@ -121,6 +121,8 @@ std::vector<std::string> extreme_convs() {
           " pads=" + "2199023255552x2199023255552",
       "conv1d src=f32:nwc:1x100000x4 weights=f32:wio:3x4x4 pads=1152921504606846976 "
       "dilations=1152921504606846976",
+      // Found by tests/fuzz/inputs: its borders were listed, pixel by pixel, where nobody read it.
+      "conv1d src=f32:nwc:1x100x8 weights=f32:wio:3x8x8 pads=11529212123",
       "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 post=" + long_chain("relu", 1000),
       "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 post=" + long_chain("gelu", 100),
       "conv2d src=f32:nhwc:1x56x56x64 weights=f32:hwio:3x3x64x72 dst=f32:nchw post=" +

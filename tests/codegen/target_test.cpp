@@ -117,6 +117,15 @@ TEST(Target, UnknownCpuListsTheKnown) {
   EXPECT_THAT(foreign.message(), AllOf(HasSubstr("mcpu=haswell"), HasSubstr("neoverse-n1")));
 }
 
+TEST(Target, MessagesShowNoControlCharacters) {
+  const std::string bad = "a\x1b[31m";
+  for (const auto& [cpu, attrs] : {std::pair(bad, std::string()), {"haswell", bad}}) {
+    const Status status = error_of("x86_64-linux-gnu", cpu, attrs);
+    EXPECT_THAT(status.message(), HasSubstr("=a\\x1b[31m: "));
+  }
+  EXPECT_THAT(error_of(bad, "", "").message(), HasSubstr("mtriple=a\\x1b[31m: "));
+}
+
 TEST(Target, BadAttributesAreNamed) {
   for (const auto& [attrs, word] :
        std::vector<std::pair<std::string, std::string>>{{"+nosuch", "+nosuch"},

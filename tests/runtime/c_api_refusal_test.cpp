@@ -348,6 +348,8 @@ TEST_F(CApiRefusalTest, SpecsWithWrongFields) {
           [](auto& s) { s.pads = CONVGEN_PADS_SAME, s.pads_end[1] = 2; });
   refused("post: \"relu strides=2x2\" found, blanks are not allowed",
           [](auto& s) { s.post = "relu strides=2x2"; });
+  refused("post: \"relu \\x1b[31m\" found, blanks are not allowed",
+          [](auto& s) { s.post = "relu \x1b[31m"; });
   refused("groups=0: must be at least 1", [](auto& s) { s.groups = 0; });
 }
 

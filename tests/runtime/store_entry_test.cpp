@@ -113,12 +113,23 @@ TEST(StoreEntryTest, EveryFlippedBitIsAMiss) {
 
 TEST(StoreEntryTest, LyingSizesAreMisses) {
   for (const char* size : {"", "-1", "0", "12", "14", "18446744073709551616", "99999999999999999",
-                           " 13", "+13", "0x0d", "13 "}) {
+                           " 13", "+13", "0x0d", "13 ", "013"}) {
     std::string bytes = entry_of(kKey);
     const size_t at = bytes.find("object 13\n") + 7;
     bytes.replace(at, 2, size);
     EXPECT_FALSE(read(bytes).has_value()) << size;
   }
+}
+
+// With the right checksum, which what is written behind the size takes care of: "object 0\n\n", ten
+// bytes, is the object.
+TEST(StoreEntryTest, SizesHaveOneSpelling) {
+  const auto read_sized = [](const std::string& size) {
+    return read(write_store_entry(store_prefix(kKey) + "object " + size + "\n\n", kKey, ""));
+  };
+  EXPECT_TRUE(read_sized("10").has_value());
+  for (const char* size : {"010", "0000010", "10 ", "+10"})
+    EXPECT_FALSE(read_sized(size).has_value()) << size;
 }
 
 TEST(StoreEntryTest, TellsItsFileNames) {

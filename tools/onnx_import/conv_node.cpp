@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include "tools/onnx_import/attributes.h"
 #include "tools/onnx_import/messages.h"
@@ -53,27 +55,32 @@ Result<std::vector<int64_t>> static_dims(const Graph& graph, const std::string& 
   return type.extents();
 }
 
+// pads, where auto_pad is NOTSET.
+Result<ir::PadsSpec> read_explicit_pads(const std::vector<int64_t>& numbers, size_t rank) {
+  ir::PadsSpec pads;
+  if (numbers.empty()) return pads;
+  if (numbers.size() != 2 * rank) {
+    return invalid_argument(
+        fmt::format("pads: {} numbers found, expected {}", numbers.size(), 2 * rank));
+  }
+  pads.kind = ir::PadsSpec::Kind::kExplicit;
+  for (size_t i = 0; i < rank; ++i) pads.explicit_pads.push_back({numbers[i], numbers[rank + i]});
+  return pads;
+}
+
 // auto_pad stands in place of pads.
 Result<ir::PadsSpec> read_pads(Attributes& attributes, size_t rank) {
+  using Kind = ir::PadsSpec::Kind;
+  constexpr std::pair<std::string_view, Kind> kWords[] = {
+      {"SAME_UPPER", Kind::kSame}, {"SAME_LOWER", Kind::kSameLower}, {"VALID", Kind::kValid}};
   const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
   const std::vector<int64_t> numbers = attributes.integers("pads");
-  if (auto_pad == "NOTSET") {
-    ir::PadsSpec pads;
-    if (numbers.empty()) return pads;
-    if (numbers.size() != 2 * rank) {
-      return invalid_argument(
-          fmt::format("pads: {} numbers found, expected {}", numbers.size(), 2 * rank));
-    }
-    pads.kind = ir::PadsSpec::Kind::kExplicit;
-    for (size_t i = 0; i < rank; ++i) pads.explicit_pads.push_back({numbers[i], numbers[rank + i]});
-    return pads;
-  }
-  if (!numbers.empty()) {
+  if (auto_pad == "NOTSET") return read_explicit_pads(numbers, rank);
+  for (const auto& [word, kind] : kWords) {
+    if (auto_pad != word) continue;
+    if (numbers.empty()) return ir::PadsSpec{kind, {}};
     return invalid_argument(fmt::format("auto_pad {} and pads exclude each other", auto_pad));
   }
-  if (auto_pad == "SAME_UPPER") return ir::PadsSpec{ir::PadsSpec::Kind::kSame, {}};
-  if (auto_pad == "SAME_LOWER") return ir::PadsSpec{ir::PadsSpec::Kind::kSameLower, {}};
-  if (auto_pad == "VALID") return ir::PadsSpec{};
   return invalid_argument(fmt::format(
       "auto_pad {}: expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", quote_name(auto_pad)));
 }

@@ -16,6 +16,7 @@
 #include <exception>
 #include <string>
 
+#include "tools/onnx_import/messages.h"
 #include "tools/output_file.h"
 
 namespace convgen::onnx_import {
@@ -28,6 +29,7 @@ using tool::FileDescriptor;
 constexpr char kInferred = 'I';
 constexpr char kRefused = 'R';
 constexpr rlim_t kSeconds = 5;             // of CPU time; ten thousand nodes take 0.2
+constexpr size_t kMaxWords = 400;          // of onnx, which quote names of the model
 constexpr size_t kMaxAnswer = 256u << 20;  // a child that was taken over answers anything
 
 // --- In the child ---
@@ -127,7 +129,8 @@ Result<GraphProto> infer_in_child(const ModelProto& model) {
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || text.empty()) {
     return invalid_argument("the model is damaged: onnx's shape inference " + how_it_ended(status));
   }
-  if (text[0] == kRefused) return invalid_argument("shape inference: " + text.substr(1));
+  if (text[0] == kRefused)
+    return invalid_argument("shape inference: " + plain_text(text.substr(1), kMaxWords));
   GraphProto graph;
   if (!graph.ParseFromArray(text.data() + 1, static_cast<int>(text.size() - 1))) {
     return invalid_argument("the model is damaged: onnx's shape inference answers nonsense");

@@ -6,11 +6,15 @@
 
 namespace convgen::onnx_import {
 
+std::string plain_text(std::string_view text, size_t most) {
+  std::string plain;
+  for (const char c : text.substr(0, most)) plain += c >= ' ' && c <= '~' ? c : '?';
+  return plain + (text.size() > most ? "..." : "");
+}
+
 std::string quote_name(std::string_view name) {
   constexpr size_t kMaxShown = 100;
-  std::string shown = "'";
-  for (const char c : name.substr(0, kMaxShown)) shown += c >= ' ' && c <= '~' ? c : '?';
-  return shown + (name.size() > kMaxShown ? "...'" : "'");
+  return "'" + plain_text(name, kMaxShown) + "'";
 }
 
 std::string node_label(const onnx::NodeProto& node) {

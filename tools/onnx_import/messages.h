@@ -11,6 +11,10 @@
 
 namespace convgen::onnx_import {
 
+// Text of a model, or of onnx about one, as it may stand in a message: control characters and what
+// is not ASCII replaced, cut after `most` bytes.
+std::string plain_text(std::string_view text, size_t most);
+
 // 'NAME', control characters and what is not ASCII replaced, long names cut.
 std::string quote_name(std::string_view name);
 

@@ -68,6 +68,8 @@ TEST(ConvNodeTest, AutoPad) {
             "Conv '/Conv_0': auto_pad SAME_UPPER and pads exclude each other");
   EXPECT_EQ(padded("SAME", {}),
             "Conv '/Conv_0': auto_pad 'SAME': expected NOTSET, SAME_UPPER, SAME_LOWER or VALID");
+  EXPECT_EQ(padded("SAME\x1b\xff", {1, 1, 1, 1}),
+            "Conv '/Conv_0': auto_pad 'SAME?\?': expected NOTSET, SAME_UPPER, SAME_LOWER or VALID");
 }
 
 TEST(ConvNodeTest, ListsOfTheWrongLength) {

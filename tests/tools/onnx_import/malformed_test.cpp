@@ -202,5 +202,17 @@ TEST(MalformedTest, NamesOfAnyBytes) {
   EXPECT_TRUE(message.starts_with("Conv 'a??[31m?xxx")) << message;
 }
 
+// onnx quotes names as they are; found by tests/fuzz/inputs.
+TEST(MalformedTest, NamesOfAnyBytesInWordsOfOnnx) {
+  ModelBuilder net = small_net();
+  onnx::NodeProto& node = *net.model().mutable_graph()->mutable_node(0);
+  node.set_domain("ai.onnx");  // which small_net does not import
+  node.set_name("a\x1b[31m\xff" + std::string(5000, 'x'));
+  const std::string message = testing::import_status(net.bytes()).message();
+  EXPECT_LT(message.size(), 500u);
+  EXPECT_NE(message.find("shape inference: "), std::string::npos) << message;
+  EXPECT_NE(message.find("a?[31m?xxx"), std::string::npos) << message;
+}
+
 }  // namespace
 }  // namespace convgen::onnx_import

@@ -14,6 +14,7 @@ if(CONVGEN_BUILD_ONNX)
       tools/onnx_import/backend_test.cpp tools/onnx_import/cmd_import_test.cpp
       tools/onnx_import/conv_node_test.cpp tools/onnx_import/external_data_test.cpp
       tools/onnx_import/fusion_test.cpp tools/onnx_import/malformed_test.cpp
+      tools/onnx_import/inference_process_test.cpp
       tools/onnx_import/network_test.cpp tools/onnx_import/shapes_test.cpp
     LIBRARIES convgen_onnx_import convgen_kernel_test_support convgen_tool_support onnx)
   target_compile_definitions(convgen_onnx_import_test
