@@ -19,11 +19,20 @@ target_compile_options(convgen_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   $<$<BOOL:${CONVGEN_WERROR}>:-Werror>)
 if(CONVGEN_SANITIZER)
-  # Plain UBSan checks on function types stumble over calls into JIT code.
   target_compile_options(convgen_options INTERFACE
-    -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer
-    $<$<STREQUAL:${CONVGEN_SANITIZER},undefined>:-fno-sanitize-recover=all>)
+    -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer)
   target_link_options(convgen_options INTERFACE -fsanitize=${CONVGEN_SANITIZER})
+endif()
+if(CONVGEN_SANITIZER STREQUAL "undefined")
+  target_compile_options(convgen_options INTERFACE
+    -fno-sanitize-recover=all
+    # Not part of `undefined`: a number of a text or file that no integer can hold.
+    -fsanitize=float-cast-overflow
+    # The standard library's preconditions, such as an index within its vector.
+    $<$<COMPILE_LANGUAGE:CXX>:-D_GLIBCXX_ASSERTIONS>
+    # clang's alone: a call through a pointer reads the type before the function, where code of the
+    # JIT has none.
+    $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
 endif()
 
 # convgen_add_library(ir SOURCES a.cpp HEADERS a.h): the target convgen_ir, alias convgen::ir,
