@@ -23,10 +23,15 @@ if(CONVGEN_SANITIZER)
     -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer)
   target_link_options(convgen_options INTERFACE -fsanitize=${CONVGEN_SANITIZER})
 endif()
-if(CONVGEN_SANITIZER MATCHES undefined)
+if(CONVGEN_SANITIZER MATCHES "undefined")
   target_compile_options(convgen_options INTERFACE
     -fno-sanitize-recover=all
-    # It reads what stands before a function, which code made by the JIT does not have.
+    # Not part of `undefined`: a number of a text or file that no integer can hold.
+    -fsanitize=float-cast-overflow
+    # The standard library's preconditions, such as an index within its vector.
+    $<$<COMPILE_LANGUAGE:CXX>:-D_GLIBCXX_ASSERTIONS>
+    # clang's alone: a call through a pointer reads the type before the function, where code of the
+    # JIT has none.
     $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function>)
 endif()
 if(CONVGEN_COVERAGE)

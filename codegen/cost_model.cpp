@@ -202,10 +202,11 @@ double store_cycles(const NestShape& shape, const Target& target, const Schedule
 // Lines that rows of outputs, so many pixels of them, share with the row before, and their own.
 // Those of a narrow tile bring their neighbours along, in and out; the more, the fewer sets there
 // are (depthwise 56x56x128 with stride 2: 26.6 us at 6x1, 19.1 at 4x2).
-int64_t lines_used(const NestShape& shape, int vectors, int64_t pixels) {
-  const int64_t rows = shape.kernel.d * ((shape.kernel.h - 1) * shape.dilations.h + 1);
-  const int64_t columns =
-      (pixels - 1) * shape.strides.w + (shape.kernel.w - 1) * shape.dilations.w + 1;
+double lines_used(const NestShape& shape, int vectors, double pixels) {
+  const double rows = static_cast<double>(shape.kernel.d) *
+                      (static_cast<double>((shape.kernel.h - 1) * shape.dilations.h) + 1);
+  const double columns = (pixels - 1) * static_cast<double>(shape.strides.w) +
+                         static_cast<double>((shape.kernel.w - 1) * shape.dilations.w) + 1;
   const bool crowded = shape.oc_per_group == 1 && sets_apart(shape) >= 4;
   return (rows * columns + pixels) * (vectors > 1 ? 1 : crowded ? 4 : 2);
 }
@@ -297,10 +298,11 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
 int64_t tiles_in_l1(const NestShape& shape, const Target& target, const Schedule& schedule) {
   const bool shared = shape.out.h > 1 && shape.kernel.h > 1;
   if (!lanes_span_groups(schedule.algorithm) || !shared) return shape.row_tiles;
-  const int64_t most = lines_held(shape, target, schedule.tile_vectors);
+  const auto most = static_cast<double>(lines_held(shape, target, schedule.tile_vectors));
   int64_t tiles = 0;
   while (tiles < shape.row_tiles &&
-         lines_used(shape, schedule.tile_vectors, (tiles + 1) * schedule.tile_pixels) <= most)
+         lines_used(shape, schedule.tile_vectors,
+                    static_cast<double>((tiles + 1) * schedule.tile_pixels)) <= most)
     ++tiles;
   return tiles;
 }

@@ -14,7 +14,7 @@ bool DirectTapEmitter::taps_are_contiguous(const TapRow& row) const {
 }
 
 llvm::Value* DirectTapEmitter::tap_offset(llvm::Value* kw) {
-  return b_.scale_index(kw, shape_.dilations.w * shape_.src.w);
+  return b_.scale_index(kw, wrapping_offset(shape_.dilations.w, shape_.src.w));
 }
 
 DirectTapEmitter::Pointers DirectTapEmitter::pointers_at(const TileSite& site, llvm::Value* kw) {
@@ -88,7 +88,7 @@ Values DirectTapEmitter::emit_step(const TileSite& site, const TapRow& row, Poin
   for (int p = 0; p < site.pixels; ++p) {
     const bool inside = p >= row.first_pixel && p < row.last_pixel;
     if (!inside && shape_.pad_value == 0) continue;
-    const int64_t offset = p * shape_.strides.w * shape_.src.w + ic * shape_.src.c;
+    const int64_t offset = wrapping_offset(p * shape_.strides.w, shape_.src.w, ic * shape_.src.c);
     llvm::Value* x = inside ? b_.load_splat(b_.at(at.src, offset), "x" + llvm::Twine(p))
                             : b_.splat(shape_.pad_value);
     for (int v = 0; v < site.vectors; ++v) {

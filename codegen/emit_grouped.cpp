@@ -11,7 +11,7 @@ namespace convgen::codegen {
 
 GroupedTapEmitter::TapRun GroupedTapEmitter::run_at(const TileSite& site, llvm::Value* kw,
                                                     int64_t taps) {
-  const int64_t src_step = shape_.dilations.w * shape_.src.w;
+  const int64_t src_step = wrapping_offset(shape_.dilations.w, shape_.src.w);
   const int64_t weights_step = shape_.ic * site.vectors * schedule_.lanes;
   return {b_.at(site.src_row, b_.scale_index(kw, src_step)),
           b_.at(site.weights_row, b_.scale_index(kw, weights_step)), taps};
@@ -64,7 +64,7 @@ llvm::Value* GroupedTapEmitter::load_groups(const TileSite& site, const TapRun& 
   const int64_t lanes = v + 1 == site.vectors ? site.last_lanes : schedule_.lanes;
   const int64_t vector_channels = schedule_.lanes / shape_.oc_per_group * shape_.ic;
   const int64_t real_channels = lanes / shape_.oc_per_group * shape_.ic;
-  llvm::Value* address = b_.at(run.src, column * shape_.src.w + v * vector_channels);
+  llvm::Value* address = b_.at(run.src, wrapping_offset(column, shape_.src.w, v * vector_channels));
   return b_.load_lanes(address, static_cast<int>(real_channels), "x" + llvm::Twine(column));
 }
 

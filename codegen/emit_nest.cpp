@@ -273,7 +273,7 @@ llvm::Value* NestEmitter::tile_origin(const BlockSite& block, const PixelSite& a
 // A stage begins with the first row the task sees, and its columns are outputs: taps know their
 // phase and how far they are from it.
 llvm::Value* NestEmitter::staged_origin(const BlockSite& block, const PixelSite& at) {
-  llvm::Value* row = b_.scale_index(at.row, shape_.strides.h * shape_.src.h);
+  llvm::Value* row = b_.scale_index(at.row, wrapping_offset(shape_.strides.h, shape_.src.h));
   return b_.at(block.src, b_.add_index(row, at.ow));
 }
 
@@ -304,7 +304,8 @@ Values NestEmitter::emit_segments(const BlockSite& block, const PixelSite& at, l
 // The products of a tile with all taps it reaches.
 Values NestEmitter::emit_taps(const BlockSite& block, const PixelSite& at, llvm::Value* origin,
                               const RowSegment& segment, Values acc) {
-  const int64_t kd_step = shape_.stage ? shape_.src.d : shape_.dilations.d * shape_.src.d;
+  const int64_t kd_step =
+      shape_.stage ? shape_.src.d : wrapping_offset(shape_.dilations.d, shape_.src.d);
   llvm::Value* prefetch = prefetch_origin(block, at);
   const int64_t prefetch_row = shape_.kernel.w * prefetch_floats_per_tap(schedule_, shape_);
   const int64_t kw_row = shape_.kernel.w * shape_.ic * block.vectors * schedule_.channel_lanes();
@@ -312,9 +313,10 @@ Values NestEmitter::emit_taps(const BlockSite& block, const PixelSite& at, llvm:
     return emit_axis(
         1, at.oh, "kh", at_kd, [&](llvm::Value* kh, llvm::Value* kh_inside, Values at_kh) {
           TileSite site{segment.pixels, block.vectors, block.last_lanes};
-          site.src_row =
-              b_.at(origin, b_.add_index(b_.scale_index(kd, kd_step),
-                                         b_.scale_index(kh, shape_.dilations.h * shape_.src.h)));
+          site.src_row = b_.at(
+              origin,
+              b_.add_index(b_.scale_index(kd, kd_step),
+                           b_.scale_index(kh, wrapping_offset(shape_.dilations.h, shape_.src.h))));
           llvm::Value* tap_row = b_.add_index(b_.scale_index(kd, shape_.kernel.h), kh);
           site.weights_row = b_.at(block.weights, b_.scale_index(tap_row, kw_row));
           if (prefetch != nullptr)
@@ -361,7 +363,7 @@ bool always_meets_image(const NestShape& shape, int axis) {
   if ((shape.out[axis] - 1) * stride - before >= shape.in[axis] || before > kMostBefore)
     return false;
   for (int64_t first = -before; first < 0; first += stride) {
-    const int64_t k = (-first + dilation - 1) / dilation;
+    const int64_t k = (-first - 1) / dilation + 1;
     if (k >= shape.kernel[axis] || first + k * dilation >= shape.in[axis]) return false;
   }
   return true;

@@ -27,9 +27,10 @@ PlanarTapEmitter::RunLanes PlanarTapEmitter::lanes_of(const TileSite& site, cons
 llvm::Value* PlanarTapEmitter::tap_offset(llvm::Value* kw) {
   if (!shape_.stage) return DirectTapEmitter::tap_offset(kw);
   const int64_t stride = shape_.strides.w;
-  const int64_t ahead = (shape_.pads_begin.w + stride - 1) / stride;  // keeps the dividend positive
-  llvm::Value* position = b_.add_index(b_.scale_index(kw, shape_.dilations.w),
-                                       b_.index(ahead * stride - shape_.pads_begin.w));
+  // Whole strides that keep the dividend positive.
+  const int64_t rest = (stride - shape_.pads_begin.w % stride) % stride;
+  const int64_t ahead = shape_.pads_begin.w / stride + (rest > 0 ? 1 : 0);
+  llvm::Value* position = b_.add_index(b_.scale_index(kw, shape_.dilations.w), b_.index(rest));
   llvm::Value* phase = b_.CreateURem(position, b_.index(stride));
   llvm::Value* column = b_.sub_index(b_.CreateUDiv(position, b_.index(stride)), b_.index(ahead));
   return b_.add_index(b_.scale_index(phase, shape_.stage->plane), column);

@@ -17,7 +17,8 @@ Values RotatedTapEmitter::emit_tap(const TileSite& site, const TapRow& row, llvm
                                    Values acc) {
   b_.fence();
   const int64_t tap_floats = shape_.ic * site.vectors * schedule_.lanes;
-  llvm::Value* src = b_.at(site.src_row, b_.scale_index(kw, shape_.dilations.w * shape_.src.w));
+  llvm::Value* src =
+      b_.at(site.src_row, b_.scale_index(kw, wrapping_offset(shape_.dilations.w, shape_.src.w)));
   llvm::Value* weights = b_.at(site.weights_row, b_.scale_index(kw, tap_floats));
   for (int v = 0; v < site.vectors; ++v) {
     const Values x = load_sources(site, row, src, v);
@@ -40,7 +41,8 @@ Values RotatedTapEmitter::load_sources(const TileSite& site, const TapRow& row, 
   const int lanes = v + 1 == site.vectors ? site.last_lanes : schedule_.lanes;
   Values x(site.pixels, nullptr);
   for (int p = 0; p < site.pixels; ++p) {
-    const int64_t offset = p * shape_.strides.w * shape_.src.w + int64_t{v} * schedule_.lanes;
+    const int64_t offset =
+        wrapping_offset(p * shape_.strides.w, shape_.src.w, int64_t{v} * schedule_.lanes);
     if (p >= row.first_pixel && p < row.last_pixel)
       x[p] = b_.load_lanes(b_.at(src, offset), lanes, "x" + llvm::Twine(p));
     else if (shape_.pad_value != 0)

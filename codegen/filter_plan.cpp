@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t kMaxPeriod = 8;
 constexpr int64_t kMaxOutputs = 4;
 constexpr int64_t kMaxPlanes = 16;
-// Columns left or right of an output: more than any picture has, and as floats far from
-// overflowing.
+// Columns left or right of an output, rows above or below, and between outputs: more than any
+// picture has, and as floats far from overflowing.
 constexpr int64_t kMaxShift = int64_t{1} << 40;
 // Products of one output float, and of all passes: each is an instruction, several times over.
 constexpr size_t kMaxTaps = 256;
@@ -155,7 +155,8 @@ std::optional<FilterGeometry> filter_geometry(const ir::Conv& conv) {
   if (geometry.period > kMaxPeriod || geometry.outputs > kMaxOutputs ||
       geometry.planes > kMaxPlanes || geometry.passes > kMaxPlanes)
     return std::nullopt;
-  if (conv.pads_begin.w > kMaxShift || (conv.kernel.w - 1) * conv.dilations.w > kMaxShift)
+  if (conv.pads_begin.w > kMaxShift || (conv.kernel.w - 1) * conv.dilations.w > kMaxShift ||
+      conv.strides.h > kMaxShift || (conv.kernel.h - 1) * conv.dilations.h > kMaxShift)
     return std::nullopt;
   set_reach(conv, geometry);
   return geometry;

@@ -27,7 +27,8 @@ ActivationStrides dense_strides(ActivationLayout layout, int64_t channels,
 
 namespace {
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// Of a >= 0, however large a + b is.
+int64_t ceil_div(int64_t a, int64_t b) { return a == 0 ? 0 : (a - 1) / b + 1; }
 
 // An axis with one output has no stride, one with one tap no dilation: whatever they say, they are
 // never multiplied with anything but 0, and must not overflow on the way.

@@ -16,6 +16,14 @@ struct ActivationStrides {
   int64_t n = 0, c = 0, d = 0, h = 0, w = 0;
 };
 
+// steps * pitch + rest as emitted arithmetic has it, modulo 2^64. How far a tap lies outside of the
+// image may pass int64 in floats: nothing is read there, and the sums that make an address which is
+// read come out right.
+constexpr int64_t wrapping_offset(int64_t steps, int64_t pitch, int64_t rest = 0) {
+  return static_cast<int64_t>(static_cast<uint64_t>(steps) * static_cast<uint64_t>(pitch) +
+                              static_cast<uint64_t>(rest));
+}
+
 ActivationStrides dense_strides(ir::ActivationLayout layout, int64_t channels,
                                 const ir::Extent3& size);
 

@@ -8,7 +8,7 @@
 namespace convgen::codegen {
 namespace {
 
-int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a - 1) / b) - 1; }
 int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 // Outputs [begin, end) of a row for which tap kw lies inside the image.

@@ -364,7 +364,8 @@ namespace {
 // 240x320: 1137 us against 933).
 int select_direct_ic_unroll(const ir::Conv& conv, const Target& target, const Schedule& schedule) {
   const int unroll = select_ic_unroll(schedule, target, steps_of_row(conv));
-  if (unroll <= conv.strides.w * conv.ic_per_group()) return unroll;
+  // The stride alone first: a huge one times the channels would overflow.
+  if (unroll <= conv.strides.w || unroll <= conv.strides.w * conv.ic_per_group()) return unroll;
   return target.vector_registers < 32 ? 1 : select_ic_unroll(schedule, target, conv.ic_per_group());
 }
 

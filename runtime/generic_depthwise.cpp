@@ -93,7 +93,8 @@ ChannelsLastDepthwise::ChannelsLastDepthwise(const ir::Conv& conv, const Kernels
       dst_strides_(strides_of(conv.dst_layout, conv.oc, conv.out)) {
   for (int64_t tap = 0; tap < conv.kernel.product(); ++tap) {
     taps_.push_back(
-        {offset_of(input_of_tap(conv, {0, 0, 0}, position_of(tap, conv.kernel)), src_strides_),
+        {wrapping_offset_of(input_of_tap(conv, {0, 0, 0}, position_of(tap, conv.kernel)),
+                            src_strides_),
          tap * channels_});
   }
 }
@@ -179,17 +180,18 @@ void ChannelsLastDepthwise::run_border_pixel(const Tensors& tensors, const Row& 
 void ChannelsLastDepthwise::run_pixels(const Tensors& tensors, const Row& row, const Pixels& pixels,
                                        float* values) const {
   const int64_t ow = pixels.columns.begin;
-  const int64_t pixel_offset = offset_of(first_input_of(row, ow), src_strides_);
-  kernels_.depthwise_pixels({.src = tensors.src,
-                             .src_offset = row.n * src_strides_.n + pixel_offset,
-                             .src_step = conv_.strides.w * channels_,
-                             .taps = pixels.taps,
-                             .tap_count = pixels.tap_count,
-                             .weights = row_weights(tensors, row),
-                             .initial = pixels.initial,
-                             .pixels = pixels.columns.size(),
-                             .channels = channels_,
-                             .out = values});
+  const uint64_t pixel_offset = wrapping_offset_of(first_input_of(row, ow), src_strides_);
+  kernels_.depthwise_pixels(
+      {.src = tensors.src,
+       .src_offset = static_cast<uint64_t>(row.n * src_strides_.n) + pixel_offset,
+       .src_step = static_cast<uint64_t>(conv_.strides.w) * static_cast<uint64_t>(channels_),
+       .taps = pixels.taps,
+       .tap_count = pixels.tap_count,
+       .weights = row_weights(tensors, row),
+       .initial = pixels.initial,
+       .pixels = pixels.columns.size(),
+       .channels = channels_,
+       .out = values});
   const int64_t dst_pixel = offset_of({row.out.d, row.out.h, ow}, dst_strides_);
   finish_tile(conv_, kernels_, tensors,
               {.values = values,

@@ -13,7 +13,8 @@ CONVGEN_TARGET void depthwise_channels(const DepthwisePixels& run, int64_t c) {
         acc[v] = *reinterpret_cast<const VectorInMemory*>(run.initial + c + v * kLanes);
       }
     }
-    const int64_t src_offset = run.src_offset + pixel * run.src_step + c;
+    const uint64_t src_offset =
+        run.src_offset + static_cast<uint64_t>(pixel) * run.src_step + static_cast<uint64_t>(c);
     for (int64_t t = 0; t < run.tap_count; ++t) {
       const float* src = run.src + (src_offset + run.taps[t].src_offset);
       const float* weights = run.weights + run.taps[t].weights_offset + c;
@@ -35,7 +36,8 @@ CONVGEN_TARGET void depthwise_channels(const DepthwisePixels& run, int64_t c) {
 CONVGEN_TARGET inline void depthwise_channel(const DepthwisePixels& run, int64_t c) {
   for (int64_t pixel = 0; pixel < run.pixels; ++pixel) {
     float acc = run.initial != nullptr ? run.initial[c] : 0;
-    const int64_t src_offset = run.src_offset + pixel * run.src_step + c;
+    const uint64_t src_offset =
+        run.src_offset + static_cast<uint64_t>(pixel) * run.src_step + static_cast<uint64_t>(c);
     for (int64_t t = 0; t < run.tap_count; ++t) {
       acc += run.src[src_offset + run.taps[t].src_offset] *
              run.weights[run.taps[t].weights_offset + c];

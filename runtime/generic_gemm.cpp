@@ -174,7 +174,7 @@ GemmPath::GemmPath(const ir::Conv& conv, const Kernels& kernels)
 // Pixel blocks as large as the cache allows while there are enough of them; where there are still
 // too few tasks, output channels are cut as well.
 void GemmPath::choose_blocks() {
-  const bool pointwise = conv_.kernel.product() == 1 && conv_.strides.product() == 1;
+  const bool pointwise = conv_.kernel.product() == 1 && conv_.strides == ir::Extent3{1, 1, 1};
   reads_src_directly_ =
       pixels_are_rows_ && pointwise && !conv_.has_padding() && !rows_collide(conv_.ic);
   const int64_t row_elements = pixels_are_rows_ ? im2col_row_stride(depth_) : depth_;

@@ -17,14 +17,11 @@ void fill_filter_row(const ir::Conv& conv, int64_t channels, const float* line, 
   const int64_t taps = conv.kernel.w;
   const Range inside = inside_range(iw, conv.dilations.w, taps, conv.in.w);
   std::fill(to, to + inside.begin * channels, conv.pad_value);
-  if (inside.begin < inside.end) {
-    const float* from = line + (iw + inside.begin * conv.dilations.w) * conv.ic;
-    const bool dense = conv.groups == 1 && conv.dilations.w == 1;
-    const int64_t run = dense ? inside.end - inside.begin : 1;  // taps per copy
-    for (int64_t kw = inside.begin; kw < inside.end; kw += run) {
-      copy_floats(from, run * channels, to + kw * channels);
-      from += run * conv.dilations.w * conv.ic;
-    }
+  const bool dense = conv.groups == 1 && conv.dilations.w == 1;
+  const int64_t run = dense ? std::max<int64_t>(inside.size(), 1) : 1;  // taps per copy
+  for (int64_t kw = inside.begin; kw < inside.end; kw += run) {
+    const float* from = line + (iw + kw * conv.dilations.w) * conv.ic;
+    copy_floats(from, run * channels, to + kw * channels);
   }
   std::fill(to + inside.end * channels, to + taps * channels, conv.pad_value);
 }

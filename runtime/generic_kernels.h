@@ -38,15 +38,16 @@ struct OutputTile {
 
 // A filter tap of a channels-last depthwise convolution, as distances in elements.
 struct PixelTap {
-  int64_t src_offset = 0;      // from the output pixel's first input pixel
+  uint64_t src_offset = 0;     // from the output pixel's first input pixel, modulo 2^64
   int64_t weights_offset = 0;  // from the first tap's weights
 };
 
 // A run of output pixels of one channels-last row that use the same taps.
 struct DepthwisePixels {
   const float* src = nullptr;
-  int64_t src_offset = 0;  // of the first output pixel's first tap; may point into the padding
-  int64_t src_step = 0;    // between output pixels
+  // Modulo 2^64, which huge pads, strides and dilations pass; with a tap's offset they are right.
+  uint64_t src_offset = 0;  // of the first output pixel's first tap; may point into the padding
+  uint64_t src_step = 0;    // between output pixels
   const PixelTap* taps = nullptr;
   int64_t tap_count = 0;
   const float* weights = nullptr;

@@ -80,8 +80,8 @@ inline bool is_inside(int64_t position, int64_t extent) {
   return position >= 0 && position < extent;
 }
 
-// For a > -b; what is below 0 comes out as some number that is not positive.
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// However large a + b is; what is below 0 comes out as 0.
+inline int64_t ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a - 1) / b + 1; }
 inline int64_t round_up(int64_t value, int64_t multiple) {
   return ceil_div(value, multiple) * multiple;
 }
@@ -99,6 +99,15 @@ inline bool is_inside(const ir::Extent3& at, const ir::Extent3& extent) {
 
 inline int64_t offset_of(const ir::Extent3& at, const ActivationStrides& strides) {
   return at.d * strides.spatial.d + at.h * strides.spatial.h + at.w * strides.spatial.w;
+}
+
+// The same modulo 2^64, for a position so far outside of the image that int64 does not hold it.
+inline uint64_t wrapping_offset_of(const ir::Extent3& at, const ActivationStrides& strides) {
+  uint64_t offset = 0;
+  for (int axis = 0; axis < ir::kMaxSpatialRank; ++axis) {
+    offset += static_cast<uint64_t>(at[axis]) * static_cast<uint64_t>(strides.spatial[axis]);
+  }
+  return offset;
 }
 
 // Where weight (oc, tap, ic within the group) lies in the Conv's layout.
