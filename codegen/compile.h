@@ -36,16 +36,18 @@ struct CompileTimes {
 
 inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
 
-// Emits conv by schedule for target as `stage`. function_name is the one exported symbol, of type
-// KernelFunction. With constants the code holds the weights, and reads none. machines: those that
-// earlier calls left, null for none. Same input, same bytes. Thread-safe. Errors: what
+// What else a compilation may be told.
+struct CodeOptions {
+  std::string function_name = kDefaultFunctionName;  // the one exported symbol, a KernelFunction
+  const ConstantWeights* constants = nullptr;        // the code holds the weights, and reads none
+  TargetMachines* machines = nullptr;                // those that earlier calls left
+};
+
+// Emits conv by schedule for target as `stage`. Same input, same bytes. Thread-safe. Errors: what
 // check_schedule says; compile_failed where LLVM refuses.
 CONVGEN_API Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
-                                        const Target& target,
-                                        const std::string& function_name = kDefaultFunctionName,
-                                        CompileTimes* times = nullptr,
-                                        const ConstantWeights* constants = nullptr,
-                                        TargetMachines* machines = nullptr);
+                                        const Target& target, const CodeOptions& options = {},
+                                        CompileTimes* times = nullptr);
 
 // A relocatable object whose function, called as a kernel, spends each iteration of [begin, end)
 // on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.

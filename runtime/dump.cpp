@@ -33,8 +33,7 @@ void dump_kernel(const std::string& directory, const ir::Conv& conv,
   const std::pair<const char*, codegen::Stage> stages[] = {{".ll", codegen::Stage::kLlvm},
                                                            {".s", codegen::Stage::kAssembly}};
   for (const auto& [suffix, stage] : stages)
-    if (auto text = codegen::compile(stage, conv, schedule, target, codegen::kDefaultFunctionName,
-                                     nullptr, constants);
+    if (auto text = codegen::compile(stage, conv, schedule, target, {.constants = constants});
         text.ok())
       write_file(stem + suffix, *text);
 }

@@ -204,8 +204,8 @@ bool JitKernelMaker::link_stored(const StoreKey& key, const std::shared_ptr<Kern
 Result<std::string> JitKernelMaker::compile_object(const Schedule& schedule, KernelState& state) {
   codegen::CompileTimes times;
   auto object =
-      codegen::compile(Stage::kObject, state.conv, schedule, target, codegen::kDefaultFunctionName,
-                       &times, state.constants.get(), &machines);
+      codegen::compile(Stage::kObject, state.conv, schedule, target,
+                       {.constants = state.constants.get(), .machines = &machines}, &times);
   state.stats.emit_ms = times.emit_ms;
   state.stats.passes_ms = times.passes_ms;
   state.stats.codegen_ms = times.codegen_ms;

@@ -73,9 +73,8 @@ Result<Plan> make_plan(const ir::Conv& conv, const codegen::Target& target,
   if (!schedule.ok()) return schedule.status();
   if (Status s = codegen::check_schedule(*schedule, conv, target, plan.weights()); !s.ok())
     return s;
-  const Result<std::string> object =
-      codegen::compile(codegen::Stage::kObject, conv, *schedule, target,
-                       codegen::kDefaultFunctionName, /*times=*/nullptr, plan.weights());
+  const Result<std::string> object = codegen::compile(codegen::Stage::kObject, conv, *schedule,
+                                                      target, {.constants = plan.weights()});
   if (!object.ok()) return object.status();
   plan.schedule = *schedule;
   plan.by_hand = !(*schedule == base);

@@ -37,7 +37,8 @@ std::string compile_object(const std::string& text,
   const ir::Conv conv = testing::conv_of(text);
   const codegen::Target target = *codegen::host_target();
   const codegen::Schedule schedule = codegen::select_schedule(conv, target).schedule;
-  auto object = codegen::compile(codegen::Stage::kObject, conv, schedule, target, name);
+  auto object =
+      codegen::compile(codegen::Stage::kObject, conv, schedule, target, {.function_name = name});
   EXPECT_TRUE(object.ok()) << object.status().message();
   return *object;
 }
