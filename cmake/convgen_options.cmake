@@ -19,6 +19,9 @@ target_compile_options(convgen_options INTERFACE
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
   $<$<BOOL:${CONVGEN_WERROR}>:-Werror>)
 if(CONVGEN_SANITIZER)
+  # CONVGEN_SANITIZE_ADDRESS: what must know that it runs under a sanitizer asks by this name.
+  string(TOUPPER CONVGEN_SANITIZE_${CONVGEN_SANITIZER} sanitize)
+  target_compile_definitions(convgen_options INTERFACE ${sanitize})
   # Plain UBSan checks on function types stumble over calls into JIT code.
   target_compile_options(convgen_options INTERFACE
     -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer

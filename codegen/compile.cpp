@@ -29,7 +29,7 @@ Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& s
   CompileTimes measured;
   measured.emit_ms = watch.lap_ms();
   Result<std::string> result =
-      compile_module(stage, *module, target, options.machines, watch, measured);
+      compile_module(stage, *module, target, options.machines, watch, measured, options.instrument);
   if (times != nullptr) *times = measured;
   return result;
 }

@@ -23,7 +23,7 @@ enum class Stage {
   kLlvm,      // the module as emitted, as text, with names
   kLlvmOpt,   // the module as the code generator receives it, as text
   kAssembly,  // text
-  kObject,    // relocatable, position-independent, without external symbols
+  kObject,    // relocatable, position-independent, without external symbols but a sanitizer's
   kBitcode,
 };
 
@@ -36,11 +36,18 @@ struct CompileTimes {
 
 inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
 
+// What code tells a sanitizer of the process that runs it.
+enum class Instrument {
+  kNothing,
+  kAddresses,  // AddressSanitizer, of every load and store
+};
+
 // What else a compilation may be told.
 struct CodeOptions {
   std::string function_name = kDefaultFunctionName;  // the one exported symbol, a KernelFunction
   const ConstantWeights* constants = nullptr;        // the code holds the weights, and reads none
   TargetMachines* machines = nullptr;                // those that earlier calls left
+  Instrument instrument = Instrument::kNothing;      // in all stages but kLlvm
 };
 
 // Emits conv by schedule for target as `stage`. Same input, same bytes. Thread-safe. Errors: what
