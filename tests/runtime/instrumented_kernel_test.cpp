@@ -32,10 +32,10 @@ constexpr Case kCases[] = {
      false},
     {"Depthwise", "conv2d src=f32:nhwc:1x5x6x10 weights=f32:hwio:3x3x1x10 groups=10",
      "depthwise lanes=4 tile=2x2", false},
-    {"Grouped", "conv2d src=f32:nhwc:1x5x6x6 weights=f32:hwio:3x3x2x15 groups=3",
+    {"Grouped", "conv2d src=f32:nhwc:1x5x6x6 weights=f32:hwio:3x3x2x6 groups=3",
      "grouped lanes=4 tile=2x2", false},
-    {"Rotated", "conv2d src=f32:nhwc:1x5x6x3 weights=f32:hwio:3x3x3x10", "rotated lanes=4 tile=2x3",
-     false},
+    {"Rotated", "conv2d src=f32:nhwc:1x5x6x8 weights=f32:hwio:3x3x4x8 groups=2",
+     "rotated lanes=4 tile=3x1 unroll=taps", false},
     {"Staged", "conv2d src=f32:nhwc:1x5x6x3 weights=f32:hwio:3x3x3x5",
      "staged lanes=4 tile=4x3 unroll=tile merge_rows=0 rows_per_task=5", true},
     {"Winograd", "conv2d src=f32:nhwc:1x8x8x4 weights=f32:hwio:3x3x4x6",
@@ -44,7 +44,8 @@ constexpr Case kCases[] = {
      true},
 };
 
-// Memory of exactly what the kernel needs, on the heap, but for one operand, which lacks a float.
+// Memory of exactly what the kernel needs, on the heap, but for one operand, which lacks a float;
+// scratch half of it, since what it ends with may be padding.
 class Call {
  public:
   Call(const Kernel& kernel, Operand shorter)
@@ -67,7 +68,8 @@ class Call {
  private:
   // As kernels have their weights and scratch: aligned for vectors.
   static PackedWeights make(Operand operand, int64_t elements, Operand shorter) {
-    PackedWeights floats("", static_cast<size_t>(elements) - (operand == shorter ? 1 : 0));
+    if (operand == shorter) elements -= operand == Operand::kScratch ? elements / 2 : 1;
+    PackedWeights floats("", static_cast<size_t>(elements));
     std::fill_n(floats.data(), floats.size_bytes() / sizeof(float), 0.5f);
     return floats;
   }
