@@ -103,11 +103,13 @@ TEST_P(InstrumentedKernelDeathTest, ReportsWhateverIsTooShort) {
   EXPECT_DEATH(Call(kernel, Operand::kAdd).run(), kRead);
   EXPECT_DEATH(Call(kernel, Operand::kScale).run(), kRead);
   EXPECT_DEATH(Call(kernel, Operand::kDst).run(), kWrite);
-  if (GetParam().has_scratch) EXPECT_DEATH(Call(kernel, Operand::kScratch).run(), kWrite);
+  if (GetParam().has_scratch) {
+    EXPECT_DEATH(Call(kernel, Operand::kScratch).run(), kWrite);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, InstrumentedKernelDeathTest, ::testing::ValuesIn(kCases),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace convgen
