@@ -59,7 +59,7 @@ TEST(Instrument, NothingRunsBeforeTheKernel) {
   for (const ConstantWeights* constants :
        {(const ConstantWeights*)nullptr, (const ConstantWeights*)&weights}) {
     const std::string text = compile_text(Stage::kLlvmOpt, Instrument::kAddresses, constants);
-    EXPECT_THAT(text, Not(HasSubstr("ctor")));
+    EXPECT_THAT(text, Not(HasSubstr("_ctor")));
     EXPECT_THAT(text, Not(HasSubstr("__asan_init")));
     EXPECT_THAT(text, Not(HasSubstr("__asan_global")));
   }
