@@ -23,6 +23,10 @@ if(CONVGEN_SANITIZER)
     -fsanitize=${CONVGEN_SANITIZER} -fno-omit-frame-pointer)
   target_link_options(convgen_options INTERFACE -fsanitize=${CONVGEN_SANITIZER})
 endif()
+if(CONVGEN_SANITIZER MATCHES "address")
+  # Kernels, which no compiler of the build sees, are instrumented too: runtime/sanitizer.h.
+  target_compile_definitions(convgen_options INTERFACE CONVGEN_SANITIZE_ADDRESS)
+endif()
 if(CONVGEN_SANITIZER MATCHES "undefined")
   target_compile_options(convgen_options INTERFACE
     -fno-sanitize-recover=all

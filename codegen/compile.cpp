@@ -18,19 +18,18 @@
 
 namespace convgen::codegen {
 Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
-                            const Target& target, const std::string& function_name,
-                            CompileTimes* times, const ConstantWeights* constants,
-                            TargetMachines* machines) {
-  if (Status status = check_schedule(schedule, conv, target, constants); !status.ok())
+                            const Target& target, const CodeOptions& options, CompileTimes* times) {
+  if (Status status = check_schedule(schedule, conv, target, options.constants); !status.ok())
     return status;
   CpuStopwatch watch;
   llvm::LLVMContext context;
   context.setDiscardValueNames(stage == Stage::kObject);
   auto module = make_module(context, target);
-  emit_kernel(*module, conv, schedule, target, function_name, constants);
+  emit_kernel(*module, conv, schedule, target, options.function_name, options.constants);
   CompileTimes measured;
   measured.emit_ms = watch.lap_ms();
-  Result<std::string> result = compile_module(stage, *module, target, machines, watch, measured);
+  Result<std::string> result =
+      compile_module(stage, *module, target, options.machines, watch, measured, options.instrument);
   if (times != nullptr) *times = measured;
   return result;
 }

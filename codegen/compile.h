@@ -23,7 +23,7 @@ enum class Stage {
   kLlvm,      // the module as emitted, as text, with names
   kLlvmOpt,   // the module as the code generator receives it, as text
   kAssembly,  // text
-  kObject,    // relocatable, position-independent, without external symbols
+  kObject,    // relocatable, position-independent, without external symbols but a sanitizer's
   kBitcode,
 };
 
@@ -36,16 +36,25 @@ struct CompileTimes {
 
 inline constexpr const char* kDefaultFunctionName = "convgen_kernel";
 
-// Emits conv by schedule for target as `stage`. function_name is the one exported symbol, of type
-// KernelFunction. With constants the code holds the weights, and reads none. machines: those that
-// earlier calls left, null for none. Same input, same bytes. Thread-safe. Errors: what
+// What code tells a sanitizer of the process that runs it.
+enum class Instrument {
+  kNothing,
+  kAddresses,  // AddressSanitizer, of every load and store
+};
+
+// What else a compilation may be told.
+struct CodeOptions {
+  std::string function_name = kDefaultFunctionName;  // the one exported symbol, a KernelFunction
+  const ConstantWeights* constants = nullptr;        // the code holds the weights, and reads none
+  TargetMachines* machines = nullptr;                // those that earlier calls left
+  Instrument instrument = Instrument::kNothing;      // in all stages but kLlvm
+};
+
+// Emits conv by schedule for target as `stage`. Same input, same bytes. Thread-safe. Errors: what
 // check_schedule says; compile_failed where LLVM refuses.
 CONVGEN_API Result<std::string> compile(Stage stage, const ir::Conv& conv, const Schedule& schedule,
-                                        const Target& target,
-                                        const std::string& function_name = kDefaultFunctionName,
-                                        CompileTimes* times = nullptr,
-                                        const ConstantWeights* constants = nullptr,
-                                        TargetMachines* machines = nullptr);
+                                        const Target& target, const CodeOptions& options = {},
+                                        CompileTimes* times = nullptr);
 
 // A relocatable object whose function, called as a kernel, spends each iteration of [begin, end)
 // on `flops` register-only floating-point operations. args: src two floats, dst 32 vectors.

@@ -7,6 +7,7 @@
 #include <llvm/Target/TargetMachine.h>
 
 #include "codegen/code_generator.h"
+#include "codegen/instrument.h"
 
 namespace convgen::codegen {
 namespace {
@@ -18,10 +19,18 @@ Status verify_module(const llvm::Module& module) {
   return internal_error("the emitted module is malformed: " + text);
 }
 
+// Verified, and verified again where passes have changed it.
+Status finish_module(llvm::Module& module, const llvm::TargetMachine& machine,
+                     Instrument instrument) {
+  module.setDataLayout(machine.createDataLayout());
+  Status status = verify_module(module);
+  if (!status.ok() || instrument == Instrument::kNothing) return status;
+  instrument_module(module, instrument);
+  return verify_module(module);
+}
+
 Result<std::string> print_stage(Stage stage, llvm::Module& module, llvm::TargetMachine& machine,
                                 CpuStopwatch& watch, CompileTimes& times) {
-  module.setDataLayout(machine.createDataLayout());
-  if (Status status = verify_module(module); !status.ok()) return status;
   std::string text;
   llvm::raw_string_ostream stream(text);
   switch (stage) {
@@ -44,12 +53,14 @@ Result<std::string> print_stage(Stage stage, llvm::Module& module, llvm::TargetM
 
 Result<std::string> compile_module(Stage stage, llvm::Module& module, const Target& target,
                                    TargetMachines* machines, CpuStopwatch& watch,
-                                   CompileTimes& times) {
+                                   CompileTimes& times, Instrument instrument) {
   TargetMachines own;
   if (machines == nullptr) machines = &own;
   auto machine = machines->take(target);
   if (!machine) return machine.status();
-  auto result = print_stage(stage, module, **machine, watch, times);
+  if (stage == Stage::kLlvm) instrument = Instrument::kNothing;
+  const Status status = finish_module(module, **machine, instrument);
+  auto result = status.ok() ? print_stage(stage, module, **machine, watch, times) : status;
   machines->give_back(target, std::move(*machine));
   return result;
 }

@@ -14,10 +14,11 @@
 
 namespace convgen::codegen {
 
-// machines: null for none kept. Adds the laps of `watch` to times. Errors: internal for a module
-// that does not verify, compile_failed.
+// machines: null for none kept. instrument: of all functions, in every stage but kLlvm. Adds the
+// laps of `watch` to times. Errors: internal for a module that does not verify, compile_failed.
 Result<std::string> compile_module(Stage stage, llvm::Module& module, const Target& target,
                                    TargetMachines* machines, CpuStopwatch& watch,
-                                   CompileTimes& times);
+                                   CompileTimes& times,
+                                   Instrument instrument = Instrument::kNothing);
 
 }  // namespace convgen::codegen

@@ -69,8 +69,8 @@ Result<std::string> emit_stage(const EmitRequest& request) {
     return invalid_argument(
         fmt::format("stage: '{}' found, expected conv, schedule, llvm, llvm-opt, asm, obj or bc",
                     request.stage));
-  return codegen::compile(stage->stage, request.conv, *schedule, *target, request.function,
-                          /*times=*/nullptr, request.weights());
+  return codegen::compile(stage->stage, request.conv, *schedule, *target,
+                          {.function_name = request.function, .constants = request.weights()});
 }
 
 nb::object emit(nb::handle conv, const std::string& stage, const std::string& mtriple,

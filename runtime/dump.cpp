@@ -9,6 +9,7 @@
 #include "codegen/compile.h"
 #include "ir/text.h"
 #include "runtime/kernel.h"
+#include "runtime/sanitizer.h"
 
 namespace convgen {
 namespace {
@@ -33,8 +34,8 @@ void dump_kernel(const std::string& directory, const ir::Conv& conv,
   const std::pair<const char*, codegen::Stage> stages[] = {{".ll", codegen::Stage::kLlvm},
                                                            {".s", codegen::Stage::kAssembly}};
   for (const auto& [suffix, stage] : stages)
-    if (auto text = codegen::compile(stage, conv, schedule, target, codegen::kDefaultFunctionName,
-                                     nullptr, constants);
+    if (auto text = codegen::compile(stage, conv, schedule, target,
+                                     {.constants = constants, .instrument = kKernelInstrument});
         text.ok())
       write_file(stem + suffix, *text);
 }

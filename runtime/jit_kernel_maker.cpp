@@ -19,6 +19,7 @@
 #include "runtime/jit_profile.h"
 #include "runtime/kernel_symbol.h"
 #include "runtime/request_key.h"
+#include "runtime/sanitizer.h"
 
 namespace convgen {
 namespace {
@@ -199,9 +200,10 @@ bool JitKernelMaker::link_stored(const StoreKey& key, const std::shared_ptr<Kern
 
 Result<std::string> JitKernelMaker::compile_object(const Schedule& schedule, KernelState& state) {
   codegen::CompileTimes times;
-  auto object =
-      codegen::compile(Stage::kObject, state.conv, schedule, target, codegen::kDefaultFunctionName,
-                       &times, state.constants.get(), &machines);
+  auto object = codegen::compile(
+      Stage::kObject, state.conv, schedule, target,
+      {.constants = state.constants.get(), .machines = &machines, .instrument = kKernelInstrument},
+      &times);
   state.stats.emit_ms = times.emit_ms;
   state.stats.passes_ms = times.passes_ms;
   state.stats.codegen_ms = times.codegen_ms;

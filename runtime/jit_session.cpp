@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/jit_session.h"
 
+#include <dlfcn.h>
 #include <llvm/ExecutionEngine/JITLink/JITLink.h>
 #include <llvm/Support/MemoryBuffer.h>
 
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "codegen/llvm_status.h"
+#include "runtime/sanitizer.h"
 
 namespace convgen {
 namespace {
@@ -34,6 +36,12 @@ struct Linked {
 
 llvm::Error error_of(const Status& status) {
   return llvm::createStringError(llvm::inconvertibleErrorCode(), status.message());
+}
+
+// What instrumented kernels call: functions of the runtime that this process was linked with.
+void* find_sanitizer_symbol(const std::string& name) {
+  if (kKernelInstrument == codegen::Instrument::kNothing) return nullptr;
+  return name.starts_with("__asan_") ? dlsym(RTLD_DEFAULT, name.c_str()) : nullptr;
 }
 
 // The pages of one kernel. The linker works on a copy in ordinary memory.
@@ -115,11 +123,18 @@ class KernelContext : public JITLinkContext {
   JITLinkMemoryManager& getMemoryManager() override { return memory_; }
   void notifyFailed(llvm::Error error) override { linked_.fail(std::move(error)); }
 
-  // Kernels need nothing from outside, so nothing is offered to them: not even libc.
+  // Kernels need nothing from outside, so nothing is offered to them: not even libc. But for what
+  // they call under a sanitizer.
   void lookup(const LookupMap& symbols,
               std::unique_ptr<llvm::jitlink::JITLinkAsyncLookupContinuation> next) override {
-    if (symbols.empty()) return next->run(llvm::jitlink::AsyncLookupResult());
-    next->run(error_of(invalid_argument("undefined symbol " + symbols.begin()->first.str())));
+    llvm::jitlink::AsyncLookupResult found;
+    for (const auto& [name, flags] : symbols) {
+      void* const address = find_sanitizer_symbol(name.str());
+      if (address == nullptr)
+        return next->run(error_of(invalid_argument("undefined symbol " + name.str())));
+      found[name] = {llvm::orc::ExecutorAddr::fromPtr(address), llvm::JITSymbolFlags::Exported};
+    }
+    next->run(std::move(found));
   }
 
   llvm::Error notifyResolved(LinkGraph& graph) override {

@@ -11,6 +11,7 @@
 #include <initializer_list>
 
 #include "codegen/compile.h"
+#include "runtime/sanitizer.h"
 #include "runtime/source_digest.h"
 
 namespace convgen {
@@ -45,9 +46,9 @@ std::string object_line(size_t bytes) { return fmt::format("object {}\n\n", byte
 
 std::string store_prefix(const StoreKey& key) {
   return fmt::format(
-      "{}convgen {}, code generator {}, sources {}\nllvm {}\ntarget {}\nconv {}\nschedule {}\n"
+      "{}convgen {}, code generator {}, sources {}{}\nllvm {}\ntarget {}\nconv {}\nschedule {}\n"
       "constants {}{}\n",
-      kMagic, CONVGEN_VERSION, codegen::kCodeGeneratorVersion, kSourceDigest,
+      kMagic, CONVGEN_VERSION, codegen::kCodeGeneratorVersion, kSourceDigest, kKernelInstrumentName,
       codegen::llvm_version(), key.target, key.conv, key.schedule, key.constants.size(),
       key.assume_finite ? " finite" : "");
 }

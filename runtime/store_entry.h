@@ -2,7 +2,7 @@
 // StoreEntry: the bytes of one file of the object store.
 //
 //   convgen-object 1                     magic and format
-//   convgen 0.1.0, code generator N, sources HEX
+//   convgen 0.1.0, code generator N, sources HEX[, AddressSanitizer]
 //   llvm 19.1.7
 //   target TRIPLE;CPU;TUNE;FEATURES      every feature, on or off
 //   conv TEXT                            canonical

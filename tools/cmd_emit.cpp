@@ -136,8 +136,9 @@ Result<std::string> make_code(const Request& request, codegen::Stage stage) {
   const codegen::CFunction& function = request.function;
   if (request.c_interface)
     return codegen::compile_c_functions(stage, function, request.schedule, request.target);
-  return codegen::compile(stage, function.conv, request.schedule, request.target, function.name,
-                          /*times=*/nullptr, function.constant_weights());
+  return codegen::compile(
+      stage, function.conv, request.schedule, request.target,
+      {.function_name = function.name, .constants = function.constant_weights()});
 }
 
 // The header is named after the function, wherever it is written.

@@ -72,9 +72,8 @@ Result<Plan> make_plan(const ir::Conv& conv, const codegen::Target& target,
   const Result<codegen::Schedule> schedule =
       codegen::refine_schedule(base, options.schedule, conv, target, plan.weights());
   if (!schedule.ok()) return schedule.status();
-  const Result<std::string> object =
-      codegen::compile(codegen::Stage::kObject, conv, *schedule, target,
-                       codegen::kDefaultFunctionName, /*times=*/nullptr, plan.weights());
+  const Result<std::string> object = codegen::compile(codegen::Stage::kObject, conv, *schedule,
+                                                      target, {.constants = plan.weights()});
   if (!object.ok()) return object.status();
   plan.schedule = *schedule;
   plan.by_hand = !(*schedule == base);

@@ -64,8 +64,7 @@ TEST(Adversarial, CompilesWithinItsEstimate) {
     for (size_t i = 0; i < texts.size(); i += all ? 1 : 25) {
       const ir::Conv conv = conv_of(texts[i]);
       const Schedule schedule = select_schedule(conv, target).schedule;
-      const auto object = compile(Stage::kObject, conv, schedule, target, kDefaultFunctionName,
-                                  /*times=*/nullptr, /*constants=*/nullptr, &machines);
+      const auto object = compile(Stage::kObject, conv, schedule, target, {.machines = &machines});
       ASSERT_TRUE(object.ok()) << texts[i] << "\n" << object.status().message();
       EXPECT_LE(static_cast<double>(object->size()),
                 4096 + kBytesPerOp * estimate_code_size(conv, schedule).total)

@@ -88,7 +88,8 @@ TEST_P(CompileFor, ObjectsNeedNothingFromOutside) {
   for (uint64_t index = 0; index < 60; ++index) {
     const ir::Conv conv = ir::random_conv(8, index);
     const Schedule schedule = select_schedule(conv, target).schedule;
-    const Result<std::string> object = compile(Stage::kObject, conv, schedule, target, "my_kernel");
+    const Result<std::string> object =
+        compile(Stage::kObject, conv, schedule, target, {.function_name = "my_kernel"});
     ASSERT_TRUE(object.ok()) << ir::print_conv(conv) << ": " << object.status().message();
     EXPECT_EQ(object_faults(*object, "my_kernel", machine_of(GetParam())), "")
         << ir::print_conv(conv);
@@ -123,8 +124,8 @@ TEST_P(CompileFor, ConstantWeightsNeedNothingFromOutside) {
       const ConstantWeights weights = convgen::testing::filter_named(filter, conv);
       const Schedule schedule = select_schedule(conv, target, 1, &weights).schedule;
       const auto emit = [&](Stage stage) {
-        Result<std::string> bytes =
-            compile(stage, conv, schedule, target, "my_kernel", nullptr, &weights);
+        Result<std::string> bytes = compile(stage, conv, schedule, target,
+                                            {.function_name = "my_kernel", .constants = &weights});
         EXPECT_TRUE(bytes.ok()) << text << ": " << bytes.status().message();
         return bytes.ok() ? *bytes : "";
       };
@@ -238,7 +239,7 @@ TEST(Compile, TimesAreMeasured) {
   const Target target = target_of("x86-64-v3");
   CompileTimes times{-1, -1, -1};
   ASSERT_TRUE(
-      compile(Stage::kObject, conv, select_schedule(conv, target).schedule, target, "f", &times)
+      compile(Stage::kObject, conv, select_schedule(conv, target).schedule, target, {}, &times)
           .ok());
   EXPECT_GE(times.emit_ms, 0);
   EXPECT_GT(times.passes_ms, 0);

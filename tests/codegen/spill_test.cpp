@@ -516,8 +516,7 @@ class FilterSpill : public ::testing::TestWithParam<std::string> {
       const Schedule schedule = select_schedule(conv, target, 1, &weights).schedule;
       ASSERT_EQ(schedule.algorithm, Algorithm::kFilter);
       const Result<std::string> assembly =
-          compile(Stage::kAssembly, conv, schedule, target, kDefaultFunctionName,
-                  /*times=*/nullptr, &weights);
+          compile(Stage::kAssembly, conv, schedule, target, {.constants = &weights});
       ASSERT_TRUE(assembly.ok()) << assembly.status().message();
       ASSERT_NE(assembly->find("%tile.loop"), std::string::npos);
       // Tiles of narrow vectors wait for memory, and take more rows than leave every sum its

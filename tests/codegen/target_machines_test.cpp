@@ -42,9 +42,7 @@ TEST(TargetMachines, BytesAreThoseOfANewMachine) {
     const ir::Conv conv = conv_of(kConv);
     const auto schedule = parse_schedule(words, select_schedule(conv, target).schedule);
     EXPECT_TRUE(schedule.ok());
-    return compile(Stage::kObject, conv, *schedule, target, kDefaultFunctionName, nullptr, nullptr,
-                   machines)
-        .value();
+    return compile(Stage::kObject, conv, *schedule, target, {.machines = machines}).value();
   };
   const std::vector<std::string> words = {"", "direct lanes=4 tile=2x2", "direct lanes=8 tile=3x2"};
   std::vector<std::string> expected;

@@ -44,9 +44,9 @@ const std::vector<const char*> kHugeSteps = {
 };
 
 ir::Conv huge_conv(std::string text) {
-  for (const auto& [letter, number] : {std::pair{'P', int64_t{1} << 60},
-                                       std::pair{'Q', (int64_t{1} << 62) - 1},
-                                       std::pair{'M', INT64_MAX - 5}})
+  for (const auto& [letter, number] :
+       {std::pair{'P', int64_t{1} << 60}, std::pair{'Q', (int64_t{1} << 62) - 1},
+        std::pair{'M', INT64_MAX - 5}})
     for (size_t at; (at = text.find(letter)) != std::string::npos;)
       text.replace(at, 1, std::to_string(number));
   return conv_of(text);

@@ -111,9 +111,8 @@ std::string compile_golden(const Header& header) {
   const Target target = testing::target_of(header.at("mcpu"));
   const Schedule schedule = testing::schedule_of(header.at("schedule"));
   const std::optional<ConstantWeights> weights = header.weights();
-  Result<std::string> text =
-      compile(stages.at(header.at("stage")), conv, schedule, target, kDefaultFunctionName,
-              /*times=*/nullptr, weights ? &*weights : nullptr);
+  Result<std::string> text = compile(stages.at(header.at("stage")), conv, schedule, target,
+                                     {.constants = weights ? &*weights : nullptr});
   if (!text.ok()) throw std::runtime_error(text.status().message());
   return *text;
 }

@@ -16,6 +16,7 @@
 
 #include "codegen/compile.h"
 #include "codegen/select_schedule.h"
+#include "runtime/sanitizer.h"
 #include "tests/support/kernels.h"
 #include "tests/support/memory_maps.h"
 #include "tests/support/random.h"
@@ -32,12 +33,13 @@ using testing::soak_or;
 // The least a kernel can do: one output of one term.
 const char* const kConv = "conv1d src=f32:nwc:1x1x1 weights=f32:wio:1x1x1";
 
-std::string compile_object(const std::string& text,
-                           const std::string& name = kDefaultFunctionName) {
+std::string compile_object(const std::string& text, const std::string& name = kDefaultFunctionName,
+                           codegen::Instrument instrument = codegen::Instrument::kNothing) {
   const ir::Conv conv = testing::conv_of(text);
   const codegen::Target target = *codegen::host_target();
   const codegen::Schedule schedule = codegen::select_schedule(conv, target).schedule;
-  auto object = codegen::compile(codegen::Stage::kObject, conv, schedule, target, name);
+  auto object = codegen::compile(codegen::Stage::kObject, conv, schedule, target,
+                                 {.function_name = name, .instrument = instrument});
   EXPECT_TRUE(object.ok()) << object.status().message();
   return *object;
 }
@@ -116,6 +118,18 @@ TEST(JitSessionTest, RefusesUndefinedSymbols) {
   const auto session = JitSession::create();
   expect_refused(*session, object, "needs_nobody");
   expect_refused(*session, object, "needs_libc");
+}
+
+// But for what a build under AddressSanitizer has its kernels call.
+TEST(JitSessionTest, OffersTheSanitizerToItsBuildAlone) {
+  const std::string object =
+      compile_object(kConv, kDefaultFunctionName, codegen::Instrument::kAddresses);
+  const auto session = JitSession::create();
+  if (kKernelInstrument == codegen::Instrument::kNothing)
+    return expect_refused(*session, object, kDefaultFunctionName);
+  const auto code = session->link(object, kDefaultFunctionName);
+  ASSERT_TRUE(code.ok()) << code.status().message();
+  EXPECT_EQ(run_product(**code, 3, 5), 15);
 }
 
 TEST(JitSessionTest, ManyFailuresLeakNoMappings) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "codegen/compile.h"
+#include "runtime/sanitizer.h"
 
 namespace convgen {
 namespace {
@@ -90,6 +91,12 @@ TEST(StoreEntryTest, OtherBuildsAreMisses) {
     EXPECT_FALSE(read(bytes).has_value()) << field;
     EXPECT_NE(store_file_name(other, ""), name_of(kKey)) << field;
   }
+}
+
+// Under AddressSanitizer kernels call what other processes do not have.
+TEST(StoreEntryTest, InstrumentedBuildsSaySo) {
+  const bool instrumented = kKernelInstrument != codegen::Instrument::kNothing;
+  EXPECT_EQ(store_prefix(kKey).find(", AddressSanitizer\n") != std::string::npos, instrumented);
 }
 
 TEST(StoreEntryTest, EveryTruncationIsAMiss) {
