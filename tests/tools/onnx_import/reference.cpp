@@ -46,18 +46,21 @@ class Nodes {
     values_[name] = {dims, {values.begin(), values.end()}};
   }
 
-  // Evaluates what can be, until `wanted` is there. `conv` is the only convolution to be met.
+  // Evaluates what `wanted` is made of, and no other node. `conv` is the only convolution to be
+  // met.
   const Tensor& evaluate(const std::string& wanted, const ir::Conv& conv) {
-    for (const NodeProto& node : model_.graph().node()) {
-      if (values_.count(wanted) > 0) break;
-      const bool ready = std::ranges::all_of(
-          node.input(), [this](const std::string& input) { return values_.count(input) > 0; });
-      if (ready && values_.count(node.output(0)) == 0) values_[node.output(0)] = run(node, conv);
-    }
-    return values_.at(wanted);
+    const auto known = values_.find(wanted);
+    if (known != values_.end()) return known->second;
+    const NodeProto& node = maker_of(wanted);
+    for (const std::string& input : node.input()) evaluate(input, conv);
+    return values_[wanted] = run(node, conv);
   }
 
  private:
+  const NodeProto& maker_of(const std::string& value) const {
+    return *std::ranges::find_if(model_.graph().node(),
+                                 [&](const NodeProto& node) { return node.output(0) == value; });
+  }
   const Tensor& in(const NodeProto& node, int i) const { return values_.at(node.input(i)); }
 
   Tensor run(const NodeProto& node, const ir::Conv& conv) const {
