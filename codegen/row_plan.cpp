@@ -11,7 +11,8 @@ namespace {
 int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a - 1) / b) - 1; }
 int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
-// Outputs [begin, end) of a row for which tap kw lies inside the image.
+// Outputs [begin, end) of a row for which tap kw lies inside the image. Both are within the row,
+// also where it sees nothing but padding.
 struct OwRange {
   int64_t begin;
   int64_t end;
@@ -19,7 +20,7 @@ struct OwRange {
 
 OwRange outputs_inside(const NestShape& shape, int64_t kw) {
   const int64_t offset = kw * shape.dilations.w - shape.pads_begin.w;
-  const int64_t begin = std::max<int64_t>(0, ceil_div(-offset, shape.strides.w));
+  const int64_t begin = std::clamp<int64_t>(ceil_div(-offset, shape.strides.w), 0, shape.out.w);
   const int64_t end =
       std::min(shape.out.w, floor_div(shape.in.w - 1 - offset, shape.strides.w) + 1);
   return {begin, std::max(begin, end)};
@@ -29,7 +30,7 @@ OwRange outputs_inside(const NestShape& shape, int64_t kw) {
 OwRange interior(const NestShape& shape) {
   const int64_t begin = outputs_inside(shape, 0).begin;
   const int64_t end = outputs_inside(shape, shape.kernel.w - 1).end;
-  return {std::min(begin, shape.out.w), std::max(std::min(begin, shape.out.w), end)};
+  return {begin, std::max(begin, end)};
 }
 
 std::vector<TapSpan> spans_of_tile(const NestShape& shape, int64_t first_ow, int pixels) {

@@ -326,6 +326,24 @@ TEST_P(SquareGroupsTest, RotatedIsRight) {
 INSTANTIATE_TEST_SUITE_P(Levels, SquareGroupsTest, ::testing::ValuesIn(kIsaLevels),
                          [](const auto& test) { return test.param.name; });
 
+// A single output, whose stride is anything, that lies deep in the padding.
+TEST(EdgeCasesTest, OneOutputThatSeesPaddingAlone) {
+  const Engine engine = make_engine();
+  for (const int pad : {2, 3, 4, 5})
+    for (const char* pad_value : {"", " pad_value=2"})
+      for (const char* words :
+           {"direct edges=ranged", "direct edges=exact", "direct edges=shared",
+            "planar edges=ranged", "staged edges=ranged", "staged edges=exact"}) {
+        const std::string text = fmt::format(
+            "conv1d src=f32:nwc:1x1x1 weights=f32:wio:2x1x1 strides=5 pads={}:0{}", pad, pad_value);
+        const Kernel kernel = compile_kernel(
+            engine, conv_of(text), with_schedule(std::string(words) + " lanes=4 tile=4x1"));
+        const Result<VerifyReport> report = verify_kernel(kernel);
+        ASSERT_TRUE(report.ok()) << report.status().message();
+        EXPECT_TRUE(report->pass) << report->failure << ": " << words << ": " << text;
+      }
+}
+
 // The whole of a small convolution unrolled, no loop left.
 TEST(EdgeCasesTest, FullyUnrolled) {
   const Engine engine = make_engine();
