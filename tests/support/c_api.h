@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handles of the C interface that free themselves, and what tests of it share.
+// What tests of the C interface share.
 #pragma once
 
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "runtime/convgen.h"
+#include "tests/support/c_handles.h"
 #include "tests/support/kernels.h"
 
 namespace convgen::testing {
@@ -24,20 +24,6 @@ inline const char* const kCTexts[] = {
     "conv2d src=f32:nhwc:1x28x28x64 weights=f32:hwio:3x3x64x64 pads=1x1 post=bias,clamp:0:6",
     "conv3d src=f32:ndhwc:1x4x5x6x3 weights=f32:dhwio:2x3x3x3x7 pads=0x1x1 pad_value=0.5",
 };
-
-template <auto kFree>
-struct Free {
-  template <typename Handle>
-  void operator()(Handle* handle) const {
-    kFree(handle);
-  }
-};
-using CConv = std::unique_ptr<convgen_conv, Free<convgen_conv_free>>;
-using CEngine = std::unique_ptr<convgen_engine, Free<convgen_engine_free>>;
-using CKernel = std::unique_ptr<convgen_kernel, Free<convgen_kernel_free>>;
-using CPacked = std::unique_ptr<convgen_packed_weights, Free<convgen_packed_weights_free>>;
-using CPool = std::unique_ptr<convgen_thread_pool, Free<convgen_thread_pool_free>>;
-using CTuneResult = std::unique_ptr<convgen_tune_result, Free<convgen_tune_result_free>>;
 
 inline ::testing::AssertionResult c_ok(convgen_status status) {
   if (status == CONVGEN_OK) return ::testing::AssertionSuccess();
