@@ -209,6 +209,31 @@ TEST(VerifyTest, SumsThatWeightsMakeZeroAreNoSuspicion) {
   EXPECT_TRUE(report.pass) << report.failure;
 }
 
+// Two squares leave room for integers up to 1 alone: every second of these sums would be 0.
+TEST(VerifyTest, ChainsThatGrowFastLeaveSumsThatProve) {
+  const ir::Conv conv = conv_of(
+      "conv2d src=f32:nhwc:1x1x12x2 weights=f32:hwio:9x1x2x4 pads=8:0x0:0 post=square,square");
+  for (uint64_t seed = 0; seed < 100; seed += 2) {
+    const VerifyReport report = verify(faulty_kernel(conv, run_right), VerifyData::kIntegers, seed);
+    EXPECT_TRUE(report.pass) << report.failure << ", seed " << seed;
+    EXPECT_GE(report.nonzero_share, 0.7);
+  }
+}
+
+// Two pixels whose eight outputs are one sum: where it is 0 by chance, other data has to do.
+TEST(VerifyTest, SumsThatAreZeroByChanceAreDrawnAgain) {
+  const ir::Conv conv = conv_of("conv2d src=f32:nhwc:1x1x2x4 weights=f32:hwio:1x1x4x8");
+  const ConstantWeights constants{std::vector<float>(32, 1.0f)};
+  const Result<Kernel> kernel = testing::make_engine().compile(conv, constants);
+  ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+  for (uint64_t seed = 0; seed < 400; seed += 2) {
+    const VerifyReport report = verify(*kernel, VerifyData::kIntegers, seed);
+    EXPECT_TRUE(report.pass) << report.failure << ", seed " << seed;
+    EXPECT_TRUE(report.bit_exact);
+    EXPECT_GE(report.nonzero_share, 0.7);
+  }
+}
+
 TEST(VerifyTest, PassesEmptyConvolutions) {
   for (const char* text : {"conv1d src=f32:nwc:0x5x3 weights=f32:wio:2x3x4",
                            "conv1d src=f32:nwc:1x5x3 weights=f32:wio:2x3x0"}) {
