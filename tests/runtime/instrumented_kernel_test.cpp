@@ -11,6 +11,7 @@
 #include "codegen/kernel_abi.h"
 #include "runtime/kernel_state.h"
 #include "runtime/sanitizer.h"
+#include "tests/support/filters.h"
 #include "tests/support/kernels.h"
 
 namespace convgen {
@@ -78,13 +79,16 @@ class Call {
   PackedWeights src_, weights_, bias_, add_, scale_, dst_, scratch_;
 };
 
-class InstrumentedKernelDeathTest : public ::testing::TestWithParam<Case> {
+class InstrumentedDeathTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (kKernelInstrument != codegen::Instrument::kAddresses)
       GTEST_SKIP() << "kernels are instrumented in builds under AddressSanitizer (preset asan)";
   }
 };
+
+class InstrumentedKernelDeathTest : public InstrumentedDeathTest,
+                                    public ::testing::WithParamInterface<Case> {};
 
 constexpr const char* kRead = "heap-buffer-overflow.*READ of size";
 constexpr const char* kWrite = "heap-buffer-overflow.*WRITE of size";
@@ -106,6 +110,21 @@ TEST_P(InstrumentedKernelDeathTest, ReportsWhateverIsTooShort) {
   if (GetParam().has_scratch) {
     EXPECT_DEATH(Call(kernel, Operand::kScratch).run(), kWrite);
   }
+}
+
+// Its weights are in its code.
+TEST_F(InstrumentedDeathTest, ReportsWhateverAFilterFindsTooShort) {
+  const ir::Conv conv = testing::conv_of(
+      "conv2d src=f32:nhwc:1x9x20x3 weights=f32:hwio:3x3x1x3 groups=3 pads=1x1 post=bias,add");
+  const Result<Kernel> kernel = testing::make_engine().compile(conv, testing::sharpen_filter(conv));
+  ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+  ASSERT_EQ(kernel->engine_name(), "jit");
+  ASSERT_TRUE(kernel->schedule().starts_with("filter ")) << kernel->schedule();
+  Call(*kernel, Operand::kNone).run();
+  EXPECT_DEATH(Call(*kernel, Operand::kSrc).run(), kRead);
+  EXPECT_DEATH(Call(*kernel, Operand::kBias).run(), kRead);
+  EXPECT_DEATH(Call(*kernel, Operand::kAdd).run(), kRead);
+  EXPECT_DEATH(Call(*kernel, Operand::kDst).run(), kWrite);
 }
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, InstrumentedKernelDeathTest, ::testing::ValuesIn(kCases),
