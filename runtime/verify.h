@@ -17,6 +17,7 @@ namespace convgen {
 enum class VerifyData {
   kAuto,      // integers for even seeds, reals for odd ones
   kIntegers,  // small integers, every sum exact: bit equality is demanded where post-ops are exact
+              // on integers up to 4 at least
   kReals,     // uniform in [-1, 1): the bound of the kernel's summation is demanded
 };
 
@@ -43,8 +44,9 @@ struct VerifyReport {
 
 // Runs kernel twice, tensors flush against an unreadable page at their end and then at their
 // start, src and weights read-only, dst filled with NaN, and checks every output (see
-// max_multiply_adds). A fault inside the kernel is not caught: it ends the process.
-// Errors: resource_exhausted where the tensors cannot be allocated, or what run() says.
+// max_multiply_adds). Draws other tensors, up to eight times, where most sums are 0 by chance. A
+// fault inside the kernel is not caught: it ends the process. Errors: resource_exhausted where the
+// tensors cannot be allocated, or what run() says.
 CONVGEN_API Result<VerifyReport> verify_kernel(const Kernel& kernel,
                                                const VerifyOptions& options = {});
 
