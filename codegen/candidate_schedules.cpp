@@ -48,8 +48,11 @@ class CandidateList {
 // --- The cost model's best ---
 
 // Tiles of one kind differ in their length alone.
-std::tuple<Algorithm, int, int> kind_of(const Schedule& s) {
-  return {s.algorithm, s.lanes, lanes_are_pixels(s.algorithm) ? s.tile_pixels : s.tile_vectors};
+using Kind = std::tuple<Algorithm, int, int, int, Edges>;
+
+Kind kind_of(const Schedule& s) {
+  const int width = lanes_are_pixels(s.algorithm) ? s.tile_pixels : s.tile_vectors;
+  return {s.algorithm, s.lanes, width, s.output_tile, s.edges};
 }
 
 // The best of each algorithm, then the best of each kind of tile, then the rest; each by cycles. By
@@ -58,7 +61,7 @@ std::vector<ScoredTile> rank_tiles(std::vector<ScoredTile> tiles) {
   std::erase_if(tiles, [](const ScoredTile& tile) { return !std::isfinite(tile.cycles); });
   std::ranges::stable_sort(tiles, {}, &ScoredTile::cycles);
   std::set<Algorithm> algorithms;
-  std::set<std::tuple<Algorithm, int, int>> kinds;
+  std::set<Kind> kinds;
   std::vector<ScoredTile> ranked[3];
   for (const ScoredTile& tile : tiles) {
     const bool first_algorithm = algorithms.insert(tile.schedule.algorithm).second;
@@ -201,6 +204,7 @@ std::vector<Variations> winograd_axes(const ir::Conv& conv, const Target& target
       vary_tile(conv, target, from),
       vary(from, &Schedule::order, {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}),
       vary(from, &Schedule::output_tile, {4, 2}),
+      vary(from, &Schedule::edges, {Edges::kNested, Edges::kExact}),
       vary(from, &Schedule::prefetch, {0, 2, 4, 1, 8}),
       vary(from, &Schedule::ic_unroll, {2, 4, 1, 8}),
       vary_winograd_blocks(conv, from),

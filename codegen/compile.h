@@ -17,7 +17,7 @@ namespace convgen::codegen {
 class TargetMachines;
 
 // Raised whenever emitted bytes may change for the same conv and schedule: part of cache keys.
-inline constexpr int kCodeGeneratorVersion = 7;
+inline constexpr int kCodeGeneratorVersion = 8;
 
 enum class Stage {
   kLlvm,      // the module as emitted, as text, with names

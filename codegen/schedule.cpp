@@ -40,8 +40,10 @@ constexpr Word<Unroll> kUnrolls[] = {{Unroll::kTile, "tile"},
                                      {Unroll::kRow, "row"},
                                      {Unroll::kTaps, "taps"},
                                      {Unroll::kFull, "full"}};
-constexpr Word<Edges> kEdges[] = {
-    {Edges::kExact, "exact"}, {Edges::kShared, "shared"}, {Edges::kRanged, "ranged"}};
+constexpr Word<Edges> kEdges[] = {{Edges::kExact, "exact"},
+                                  {Edges::kShared, "shared"},
+                                  {Edges::kRanged, "ranged"},
+                                  {Edges::kNested, "nested"}};
 constexpr Word<Epilogue> kEpilogues[] = {{Epilogue::kInline, "inline"}, {Epilogue::kLoop, "loop"}};
 constexpr Word<Stores> kStores[] = {{Stores::kCached, "cached"}, {Stores::kStreaming, "streaming"}};
 
@@ -213,6 +215,11 @@ Status check_algorithm(const Schedule& s, const ir::Conv& conv) {
   return Status();
 }
 
+Status check_nesting(const Schedule& s) {
+  if (s.edges != Edges::kNested || s.algorithm == Algorithm::kWinograd) return Status();
+  return bad_word("edges", "nested", "algorithm winograd, no other has tiles to nest");
+}
+
 Status check_stores(const Schedule& s) {
   if (s.stores == Stores::kCached) return Status();
   return bad_word("stores", "streaming", "algorithm filter, no other streams");
@@ -310,6 +317,7 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   Status status = parse_schedule(print_schedule(schedule), {}).status();
   if (status.ok()) status = check_lanes(schedule, target);
   if (status.ok()) status = check_algorithm(schedule, conv);
+  if (status.ok()) status = check_nesting(schedule);
   if (schedule.algorithm == Algorithm::kFilter)
     return status.ok() ? check_filter(schedule, conv, target, constants) : status;
   if (status.ok()) status = check_stores(schedule);

@@ -55,8 +55,11 @@ enum class Unroll {
 // How outputs near the left and right border are computed. kExact: tiles whose taps are unrolled,
 // each with just the pixels it reaches, and with code of their own. kShared: the same, but what
 // comes before and behind the products is shared with the neighbouring tiles that are alike.
-// kRanged: one pixel at a time with a computed tap range.
-enum class Edges { kExact, kShared, kRanged };
+// kRanged: one pixel at a time with a computed tap range. kNested, of winograd: tiles at the right
+// and bottom border have just the outputs they reach, and fewer products, on the first of the
+// points of whole tiles, so that all share the transformed weights; elsewhere winograd computes
+// whole tiles.
+enum class Edges { kExact, kShared, kRanged, kNested };
 
 // How accumulators leave a tile. kInline: post-ops unrolled over the registers. kLoop: through the
 // stack, a loop over pixels holding the chain once, where the chain or the store is long.

@@ -34,33 +34,45 @@ bool streams(double bytes, const Target& target) {
   return bytes > 0.5 * static_cast<double>(target.l2_bytes);
 }
 
+// How often the products of a run of points fill its register tile, in all tasks.
+double register_tiles(const WinogradShape& shape, const WinogradPoints& run) {
+  const auto tasks = static_cast<double>(shape.tile_tasks);
+  const double pixels = run.tile_pixels;
+  if (shape.kinds.size() > 1) return tasks * std::ceil(static_cast<double>(run.tiles) / pixels);
+  const auto task_tiles = static_cast<double>(shape.tiles_per_task);
+  const double last_tiles = static_cast<double>(shape.tiles) - (tasks - 1) * task_tiles;
+  return (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
+}
+
 // The matrix products of all tasks, their operands at hand.
 double product_cycles(const WinogradShape& shape, const PackedLayout& layout, int64_t ic,
                       const Schedule& schedule, const Target& target) {
   const WinogradCosts& costs = target.core.winograd;
-  const auto tasks = static_cast<double>(shape.tile_tasks);
-  const auto task_tiles = static_cast<double>(shape.tiles_per_task);
-  const double last_tiles = static_cast<double>(shape.tiles) - (tasks - 1) * task_tiles;
-  const double pixels = schedule.tile_pixels;
   const double task_weights = bytes_of_weights(layout) / static_cast<double>(shape.block_tasks);
   const bool read_once =
       shape.tiles_per_task <= schedule.tile_pixels &&
       task_weights > costs.passing_weights * static_cast<double>(target.l2_bytes);
-  const double groups = (tasks - 1) * task_tiles / pixels + std::ceil(last_tiles / pixels);
-  const auto block_cycles = [&](double vectors) {
+  // Of one register tile and point.
+  const auto block_cycles = [&](double pixels, double vectors) {
     const double weights = 4 * static_cast<double>(ic) * vectors * schedule.lanes;
     const bool in_l1 = weights <= 0.5 * static_cast<double>(target.l1d_bytes);
     const double share = costs.product_share * (vectors == 1 && !read_once ? costs.one_vector : 1);
     const double products = share * static_cast<double>(ic) * step_cycles(target, pixels, vectors) +
                             costs.tile_overhead;
     const double read_bytes = in_l1 ? costs.read_bytes_l1 : costs.read_bytes_l2;
-    return groups * (products + (read_once ? 0 : weights / read_bytes));
+    return products + (read_once ? 0 : weights / read_bytes);
   };
-  double blocks = static_cast<double>(layout.full_blocks()) * block_cycles(schedule.tile_vectors);
-  if (layout.tail_width() > 0)
-    blocks += block_cycles(static_cast<double>(layout.tail_width() / layout.lanes));
-  return blocks * static_cast<double>(shape.points) *
-         (schedule.order == LoopOrder::kOcOuter ? 1 : costs.pixel_outer);
+  double cycles = 0;
+  for (const WinogradPointRows& rows : shape.point_rows)
+    for (const WinogradPoints& run : rows.runs) {
+      double blocks = static_cast<double>(layout.full_blocks()) *
+                      block_cycles(run.tile_pixels, schedule.tile_vectors);
+      if (layout.tail_width() > 0)
+        blocks +=
+            block_cycles(run.tile_pixels, static_cast<double>(layout.tail_width() / layout.lanes));
+      cycles += static_cast<double>(rows.rows * run.count) * register_tiles(shape, run) * blocks;
+    }
+  return cycles * (schedule.order == LoopOrder::kOcOuter ? 1 : costs.pixel_outer);
 }
 
 // A task's weights, where they do not stay in L2, stream in behind the products, as far as they do.
@@ -97,6 +109,14 @@ bool keeps_in_l1(const ir::Conv& conv, const WinogradShape& shape, const PackedL
   return kept + weights <= 0.85 * l1;
 }
 
+// Points of all tiles.
+double count_points(const WinogradShape& shape) {
+  double points = 0;
+  for (const WinogradTiles& kind : shape.kinds)
+    points += static_cast<double>(kind.all) * static_cast<double>(kind.h.alpha * kind.w.alpha);
+  return points;
+}
+
 double transform_cycles(const ir::Conv& conv, const WinogradShape& shape,
                         const PackedLayout& layout, const Schedule& schedule,
                         const Target& target) {
@@ -106,8 +126,7 @@ double transform_cycles(const ir::Conv& conv, const WinogradShape& shape,
       (layout.full_blocks() * layout.oc_block + layout.tail_width()) / schedule.lanes);
   const double again = kTransformedAgain * static_cast<double>(shape.block_tasks - 1);
   const bool in_l1 = keeps_in_l1(conv, shape, layout, target);
-  return static_cast<double>(shape.tiles) * static_cast<double>(shape.points) *
-         (in_l1 ? costs.transform_cycles_l1 : costs.transform_cycles) *
+  return count_points(shape) * (in_l1 ? costs.transform_cycles_l1 : costs.transform_cycles) *
          (vectors_in + again * vectors_in + vectors_out);
 }
 
@@ -208,42 +227,90 @@ double unevenness(const WinogradShape& shape, int threads) {
 
 }  // namespace
 
+namespace {
+
+// Tasks worth weighing, in tiles: runs of so many register tiles, or of so many images and phases.
+std::vector<int64_t> tile_runs(const ir::Conv& conv, const Schedule& schedule) {
+  std::vector<int64_t> runs;
+  const WinogradShape shape = winograd_shape(conv, schedule);
+  const int64_t plane = shape.h.tiles * shape.w.tiles;
+  for (const int64_t count : {1, 2, 4, 8, 16, 32}) {
+    const int64_t tiles = count * (schedule.edges == Edges::kNested ? plane : schedule.tile_pixels);
+    if (runs.empty() || schedule.edges == Edges::kExact || tiles <= shape.tiles)
+      runs.push_back(tiles);
+  }
+  return runs;
+}
+
+// Whether tiles at the border have fewer outputs, so that nesting them saves products.
+bool has_smaller_tiles(const ir::Conv& conv, Schedule schedule) {
+  schedule.edges = Edges::kNested;
+  const WinogradShape shape = winograd_shape(conv, schedule);
+  return count_points(shape) < static_cast<double>(shape.tiles) * static_cast<double>(shape.points);
+}
+
+class TileScorer {
+ public:
+  TileScorer(const ir::Conv& conv, const Target& target, int threads)
+      : conv_(conv), target_(target), threads_(threads) {}
+
+  // All register tiles and tasks of a form.
+  void add_form(Schedule schedule) {
+    const bool fetches_ahead = streams_weights(conv_, target_, schedule);
+    const auto most_vectors =
+        std::min<int64_t>(kMaxTileVectors, (conv_.oc + schedule.lanes - 1) / schedule.lanes);
+    for (int vectors = 1; vectors <= most_vectors; ++vectors)
+      for (int pixels = 1; pixels <= most_winograd_tile_pixels(target_, vectors, fetches_ahead);
+           ++pixels) {
+        schedule.tile_vectors = vectors;
+        schedule.tile_pixels = pixels;
+        add_tasks(schedule);
+      }
+  }
+  std::vector<ScoredTile> take() { return std::move(tiles_); }
+
+ private:
+  void add_tasks(Schedule schedule) {
+    for (const int64_t run : tile_runs(conv_, schedule))
+      for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter})
+        for (const int64_t blocks : block_runs(conv_, schedule, threads_)) {
+          schedule.tiles_per_task = run;
+          schedule.order = order;
+          schedule.blocks_per_task = blocks;
+          const WinogradShape shape = winograd_shape(conv_, schedule);
+          if (shape.scratch_floats > kMaxScratchFloats) continue;
+          tiles_.push_back(
+              {schedule, unevenness(shape, threads_) *
+                             predict_winograd_cycles(conv_, schedule, target_, threads_)});
+        }
+  }
+
+  const ir::Conv& conv_;
+  const Target& target_;
+  const int threads_;
+  std::vector<ScoredTile> tiles_;
+};
+
+}  // namespace
+
 std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target& target,
                                               int threads,
-                                              std::initializer_list<int> output_tiles) {
-  std::vector<ScoredTile> tiles;
+                                              std::initializer_list<WinogradForm> forms) {
   if (!can_run_winograd(conv) || conv.multiply_adds() < kWorthwhileMultiplyAdds ||
       !is_possible(conv, target))
-    return tiles;
-  Schedule schedule;
-  schedule.algorithm = Algorithm::kWinograd;
-  schedule.lanes = target.max_lanes;
-  schedule.epilogue = select_epilogue(conv);
-  const auto most_vectors =
-      std::min<int64_t>(kMaxTileVectors, (conv.oc + schedule.lanes - 1) / schedule.lanes);
-  for (const int output_tile : output_tiles) {
-    schedule.output_tile = output_tile;
-    const bool fetches_ahead = streams_weights(conv, target, schedule);
-    for (int vectors = 1; vectors <= most_vectors; ++vectors)
-      for (int pixels = 1; pixels <= most_winograd_tile_pixels(target, vectors, fetches_ahead);
-           ++pixels)
-        for (const int64_t groups : {1, 2, 4, 8, 16, 32})
-          for (const LoopOrder order : {LoopOrder::kOcOuter, LoopOrder::kPixelOuter}) {
-            schedule.tile_vectors = vectors;
-            schedule.tile_pixels = pixels;
-            schedule.tiles_per_task = groups * pixels;
-            schedule.order = order;
-            for (const int64_t blocks : block_runs(conv, schedule, threads)) {
-              schedule.blocks_per_task = blocks;
-              const WinogradShape shape = winograd_shape(conv, schedule);
-              if (shape.scratch_floats > kMaxScratchFloats) continue;
-              tiles.push_back(
-                  {schedule, unevenness(shape, threads) *
-                                 predict_winograd_cycles(conv, schedule, target, threads)});
-            }
-          }
+    return {};
+  TileScorer scorer(conv, target, threads);
+  for (const WinogradForm& form : forms) {
+    Schedule schedule;
+    schedule.algorithm = Algorithm::kWinograd;
+    schedule.lanes = target.max_lanes;
+    schedule.epilogue = select_epilogue(conv);
+    schedule.output_tile = form.output_tile;
+    schedule.edges = form.edges;
+    if (form.edges != Edges::kNested || has_smaller_tiles(conv, schedule))
+      scorer.add_form(schedule);
   }
-  return tiles;
+  return scorer.take();
 }
 
 Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule schedule) {
@@ -254,13 +321,13 @@ Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule sc
 }
 
 std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads) {
-  const auto best_tile = [&](int workers, std::initializer_list<int> output_tiles) {
+  const auto best_tile = [&](int workers, std::initializer_list<WinogradForm> forms) {
     ScoredTile best;
-    for (const ScoredTile& tile : scored_winograd_tiles(conv, target, workers, output_tiles))
+    for (const ScoredTile& tile : scored_winograd_tiles(conv, target, workers, forms))
       if (tile.cycles < best.cycles * 0.999) best = tile;
     return best;
   };
-  const ScoredTile alone = best_tile(1, {2, 4});
+  const ScoredTile alone = best_tile(1, kWinogradForms);
   if (!std::isfinite(alone.cycles)) return std::nullopt;
   Selection selection;
   selection.predicted_cycles = alone.cycles;
@@ -268,18 +335,20 @@ std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& tar
   if (!is_comfortable(conv, target, selection.schedule)) return std::nullopt;
   if (threads > 1) {
     // What is computed stays the same, to the bit; only how it is shared out does not.
-    const ScoredTile shared = best_tile(threads, {selection.schedule.output_tile});
+    const ScoredTile shared =
+        best_tile(threads, {{selection.schedule.output_tile, selection.schedule.edges}});
     const Schedule schedule = finish_winograd(conv, target, shared.schedule);
     if (is_comfortable(conv, target, schedule)) selection.schedule = schedule;
   }
   const WinogradShape shape = winograd_shape(conv, selection.schedule);
-  const auto products = static_cast<double>(conv.kernel.product() * shape.h.m * shape.w.m);
+  const double pixels = static_cast<double>(conv.n * conv.out.product());
   selection.reason = fmt::format(
       "winograd F({}x{},{}x{}) does {:.2f} of the products, {} tiles x {} vectors of {} at a time, "
       "{} of {} tiles a task",
       shape.h.m, shape.w.m, shape.h.taps, shape.w.taps,
-      static_cast<double>(shape.points) / products, selection.schedule.tile_pixels,
-      selection.schedule.tile_vectors, selection.schedule.lanes, shape.tiles_per_task, shape.tiles);
+      count_points(shape) / (pixels * static_cast<double>(conv.kernel.product())),
+      selection.schedule.tile_pixels, selection.schedule.tile_vectors, selection.schedule.lanes,
+      shape.tiles_per_task, shape.tiles);
   return selection;
 }
 

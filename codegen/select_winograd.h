@@ -23,18 +23,26 @@ int most_winograd_tile_pixels(const Target& target, int vectors, bool fetches_ah
 // Lines of the next point's weights to fetch a step, between the tiles of the one before.
 int select_weights_prefetch(const ir::Conv& conv, const Target& target, const Schedule& schedule);
 
+// What decides the bits of a winograd schedule's outputs.
+struct WinogradForm {
+  int output_tile;
+  Edges edges;  // kExact, or kNested
+};
+inline constexpr std::initializer_list<WinogradForm> kWinogradForms = {
+    {2, Edges::kExact}, {4, Edges::kExact}, {2, Edges::kNested}, {4, Edges::kNested}};
+
 // Every tile and task of winograd that the selector weighs, with the cycles of the slowest of so
 // many threads, times their number. None where the convolution has none, or too little to save.
-std::vector<ScoredTile> scored_winograd_tiles(const ir::Conv& conv, const Target& target,
-                                              int threads,
-                                              std::initializer_list<int> output_tiles = {2, 4});
+std::vector<ScoredTile> scored_winograd_tiles(
+    const ir::Conv& conv, const Target& target, int threads,
+    std::initializer_list<WinogradForm> forms = kWinogradForms);
 
 // What is decided once those are: steps, prefetch and the form of the epilogue.
 Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule schedule);
 
 // The best winograd schedule; none where the convolution has none, or too little to save. The
-// cycles and the output tile are those of one thread, whatever the number of them, so that this
-// number changes no bit of the outputs.
+// cycles and the form are those of one thread, whatever the number of them, so that this number
+// changes no bit of the outputs.
 std::optional<Selection> select_winograd(const ir::Conv& conv, const Target& target, int threads);
 
 }  // namespace convgen::codegen

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/winograd_transforms.h"
 
+#include <cmath>
+
 namespace convgen::codegen {
 namespace {
 
@@ -11,98 +13,157 @@ class Terms {
   llvm::Value* sum(llvm::Value* x, llvm::Value* y) { return b_.CreateFAdd(x, y); }
   llvm::Value* difference(llvm::Value* x, llvm::Value* y) { return b_.CreateFSub(x, y); }
   // factor * x + y
-  llvm::Value* scaled(float factor, llvm::Value* x, llvm::Value* y) {
-    return b_.fma(b_.splat(factor), x, y);
+  llvm::Value* scaled(double factor, llvm::Value* x, llvm::Value* y) {
+    if (factor == 1) return sum(y, x);
+    if (factor == -1) return difference(y, x);
+    return b_.fma(b_.splat(static_cast<float>(factor)), x, y);
+  }
+  llvm::Value* multiple(double factor, llvm::Value* x) {
+    return factor == 1 ? x : b_.CreateFMul(b_.splat(static_cast<float>(factor)), x);
   }
 
  private:
   KernelBuilder& b_;
 };
 
-// Rows of B^T that are computed from the same few inputs.
-struct InputRows {
-  llvm::SmallVector<int64_t, 6> reads;
-  llvm::SmallVector<int64_t, 6> rows;
-  Values (*compute)(Terms& t, const Values& d);  // of what is read, in order
+struct Term {
+  double factor;
+  llvm::Value* value;
 };
 
-Values same(Terms&, const Values& d) { return d; }
+bool divides(double a, double b) { return std::fmod(b, a) == 0; }
 
-Values four_points(Terms& t, const Values& d) {
-  return {t.difference(d[0], d[2]), t.sum(d[1], d[2]), t.difference(d[2], d[1]),
-          t.difference(d[1], d[3])};
+// One of two: over a factor of both, or with a power of two, which rounds nothing, multiplied in.
+Term combine(Terms& t, Term a, Term b) {
+  if (!divides(a.factor, b.factor) || (divides(b.factor, a.factor) && b.factor > 0))
+    std::swap(a, b);
+  if (divides(a.factor, b.factor))
+    return {a.factor, t.scaled(b.factor / a.factor, b.value, a.value)};
+  if (int exponent; std::abs(std::frexp(a.factor, &exponent)) != 0.5) std::swap(a, b);
+  return {1, t.scaled(b.factor, b.value, t.multiple(a.factor, a.value))};
 }
 
-// Of six points, 0 and infinity.
-Values outer_point(Terms& t, const Values& d) {
-  return {t.scaled(4, d[0], t.scaled(-5, d[1], d[2]))};
+// The term to combine a with: of the same magnitude, else one whose factor goes into the other's.
+size_t partner_of(const Term& a, llvm::ArrayRef<Term> terms) {
+  for (size_t i = 0; i < terms.size(); ++i)
+    if (std::abs(terms[i].factor) == std::abs(a.factor)) return i;
+  for (size_t i = 0; i < terms.size(); ++i)
+    if (divides(a.factor, terms[i].factor) || divides(terms[i].factor, a.factor)) return i;
+  return 0;
 }
 
-// Of six points, 1, -1, 2 and -2.
+// Pair by pair, so that none of n terms is in more than log2(n) sums.
+llvm::Value* sum_of(Terms& t, llvm::SmallVector<Term, 6> terms) {
+  while (terms.size() > 1) {
+    llvm::SmallVector<Term, 6> sums;
+    while (terms.size() > 1) {
+      const Term a = terms.front();
+      terms.erase(terms.begin());
+      const auto b = terms.begin() + static_cast<ptrdiff_t>(partner_of(a, terms));
+      sums.push_back(combine(t, a, *b));
+      terms.erase(b);
+    }
+    sums.append(terms.begin(), terms.end());
+    terms = sums;
+  }
+  return t.multiple(terms.front().factor, terms.front().value);
+}
+
+// Of six points 1, -1, 2 and -2, of sources d[1] to d[4]: what each pair has in common once.
 Values inner_points(Terms& t, const Values& d) {
-  llvm::Value* even = t.scaled(-4, d[1], d[3]);
-  llvm::Value* odd = t.scaled(-4, d[0], d[2]);
-  llvm::Value* near = t.difference(d[3], d[1]);
-  llvm::Value* far = t.difference(d[2], d[0]);
+  llvm::Value* even = t.scaled(-4, d[2], d[4]);
+  llvm::Value* odd = t.scaled(-4, d[1], d[3]);
+  llvm::Value* near = t.difference(d[4], d[2]);
+  llvm::Value* far = t.difference(d[3], d[1]);
   return {t.sum(even, odd), t.difference(even, odd), t.scaled(2, far, near),
           t.scaled(-2, far, near)};
 }
 
-llvm::SmallVector<InputRows, 3> input_rows(const WinogradAxis& axis) {
-  if (axis.alpha == 6)
-    return {{{1, 2, 3, 4}, {1, 2, 3, 4}, inner_points},
-            {{0, 2, 4}, {0}, outer_point},
-            {{1, 3, 5}, {5}, outer_point}};
-  if (axis.alpha == 4) return {{{0, 1, 2, 3}, {0, 1, 2, 3}, four_points}};
-  return {{{0}, {0}, same}};
+using Points = llvm::SmallVector<int64_t, 6>;
+
+// Points that are computed together: so few that their sources' columns stay in registers.
+llvm::SmallVector<Points, 3> groups_of(const WinogradAxis& axis) {
+  if (axis.alpha == 6) return {{2, 3, 4, 5}, {1}, {0}};
+  if (axis.alpha == 5) return {{0, 1}, {2, 3, 4}};
+  Points all;
+  for (int64_t point = 0; point < axis.alpha; ++point) all.push_back(point);
+  return {all};
+}
+
+bool reads(const WinogradAxis& axis, const Points& points, int64_t source) {
+  return llvm::any_of(
+      points, [&](int64_t point) { return WinogradMatrices(axis).input(point, source) != 0; });
+}
+
+// Rows of B^T d, of the sources that they read.
+Values input_points(Terms& t, const WinogradAxis& axis, const Points& points, const Values& d) {
+  if (points.size() == 4 && axis.alpha == 6) return inner_points(t, d);
+  Values v;
+  for (const int64_t point : points) {
+    llvm::SmallVector<Term, 6> terms;
+    for (int64_t i = 0; i < axis.alpha; ++i)
+      if (const double factor = WinogradMatrices(axis).input(point, i); factor != 0)
+        terms.push_back({factor, d[i]});
+    v.push_back(sum_of(t, terms));
+  }
+  return v;
 }
 
 // B^T d along one axis.
 Values transform_input(Terms& t, const WinogradAxis& axis, const Values& d) {
   Values v(d.size(), nullptr);
-  for (const InputRows& rows : input_rows(axis)) {
-    Values read;
-    for (const int64_t i : rows.reads) read.push_back(d[i]);
-    const Values points = rows.compute(t, read);
-    for (size_t k = 0; k < points.size(); ++k) v[rows.rows[k]] = points[k];
+  for (const Points& group : groups_of(axis)) {
+    const Values points = input_points(t, axis, group, d);
+    for (size_t k = 0; k < points.size(); ++k) v[group[k]] = points[k];
   }
   return v;
 }
 
+// A^T x of a whole tile of six points: what each pair of points has in common once.
+Values six_points_output(Terms& t, const WinogradAxis& axis, const Values& x) {
+  llvm::Value* s = t.sum(x[2], x[3]);
+  llvm::Value* d = t.difference(x[2], x[3]);
+  llvm::Value* s2 = t.sum(x[4], x[5]);
+  llvm::Value* d2 = t.difference(x[4], x[5]);
+  Values y{t.sum(t.sum(x[1], s), s2), t.scaled(2, d2, d)};
+  if (axis.m == 4) y.append({t.scaled(4, s2, s), t.scaled(8, d2, d)});
+  y.back() = t.sum(y.back(), x[0]);
+  return y;
+}
+
 // A^T x along one axis.
 Values transform_output(Terms& t, const WinogradAxis& axis, const Values& x) {
-  if (axis.alpha == 1) return x;
-  llvm::Value* s = t.sum(x[1], x[2]);
-  llvm::Value* d = t.difference(x[1], x[2]);
-  if (axis.alpha == 4) return {t.sum(x[0], s), t.difference(d, x[3])};
-  llvm::Value* s2 = t.sum(x[3], x[4]);
-  llvm::Value* d2 = t.difference(x[3], x[4]);
-  Values y{t.sum(t.sum(x[0], s), s2), t.scaled(2, d2, d)};
-  if (axis.m == 4) y.append({t.scaled(4, s2, s), t.scaled(8, d2, d)});
-  y.back() = t.sum(y.back(), x[5]);
+  if (axis.alpha == 6) return six_points_output(t, axis, x);
+  Values y;
+  for (int64_t i = 0; i < axis.m; ++i) {
+    llvm::SmallVector<Term, 6> terms;
+    for (int64_t point = 0; point < axis.alpha; ++point)
+      if (const double factor = WinogradMatrices(axis).output(i, point); factor != 0)
+        terms.push_back({factor, x[point]});
+    y.push_back(sum_of(t, terms));
+  }
   return y;
 }
 
 }  // namespace
 
 void emit_input_transform(KernelBuilder& b, const WinogradAxis& h, const WinogradAxis& w,
-                          LoadValue load,
-                          llvm::function_ref<void(int64_t point, llvm::Value* value)> store) {
+                          LoadValue load, StoreValue store) {
   Terms t(b);
-  for (const InputRows& rows : input_rows(h)) {
+  for (const Points& rows : groups_of(h)) {
     b.fence();
     llvm::SmallVector<Values, 6> columns;  // [column][row]
     for (int64_t column = 0; column < w.alpha; ++column) {
-      Values d;
-      for (const int64_t row : rows.reads) d.push_back(load(row, column));
-      columns.push_back(rows.compute(t, d));
+      Values d(static_cast<size_t>(h.alpha), nullptr);
+      for (int64_t row = 0; row < h.alpha; ++row)
+        if (reads(h, rows, row)) d[row] = load(row, column);
+      columns.push_back(input_points(t, h, rows, d));
     }
-    for (size_t k = 0; k < rows.rows.size(); ++k) {
+    for (size_t k = 0; k < rows.size(); ++k) {
       Values line;
       for (const Values& column : columns) line.push_back(column[k]);
       line = transform_input(t, w, line);
-      for (int64_t column = 0; column < w.alpha; ++column)
-        store(rows.rows[k] * w.alpha + column, line[column]);
+      for (int64_t column = 0; column < w.alpha; ++column) store(rows[k], column, line[column]);
     }
   }
 }

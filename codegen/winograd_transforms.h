@@ -12,12 +12,12 @@ namespace convgen::codegen {
 
 // Of a tile's value at (row, column).
 using LoadValue = llvm::function_ref<llvm::Value*(int64_t row, int64_t column)>;
+using StoreValue = llvm::function_ref<void(int64_t row, int64_t column, llvm::Value* value)>;
 
-// B^T d B of h.alpha x w.alpha sources; store gets the points one by one, by rows. Sources are
-// loaded more than once, since 36 of them would not stay in 32 registers.
+// B^T d B of h.alpha x w.alpha sources; store gets the points one by one. Sources are loaded more
+// than once, since 36 of them would not stay in 32 registers.
 void emit_input_transform(KernelBuilder& b, const WinogradAxis& h, const WinogradAxis& w,
-                          LoadValue load,
-                          llvm::function_ref<void(int64_t point, llvm::Value* value)> store);
+                          LoadValue load, StoreValue store);
 
 // A^T x A of h.alpha x w.alpha products: h.m x w.m outputs, by rows.
 Values emit_output_transform(KernelBuilder& b, const WinogradAxis& h, const WinogradAxis& w,

@@ -12,6 +12,8 @@ namespace convgen::ir {
 //   underflow  the same with (|B^T||d||B| + 1): what meets the absolute error of a transformed
 //              weight, and of a product
 //   largest    of the entries of |G||g||G^T| and |B^T||d||B| above
+// An output at the border, in a tile that has fewer than others, may be computed as a part of a
+// whole tile or by a smaller one on some of its points: each number is the larger of both.
 struct WinogradMagnitude {
   double products = 0;
   double underflow = 0;
@@ -27,8 +29,8 @@ WinogradMagnitude winograd_magnitude(const Conv& conv, const TensorInputs& input
 double winograd_magnitude_multiply_adds(const Conv& conv, int tile);
 
 // How often a term of the sum may be rounded besides its product and the additions over channels:
-// once as a transformed weight, up to 6 times on its way through B^T d B, up to 6 times through
+// once as a transformed weight, up to 4 times on its way through B^T d B, up to 6 times through
 // A^T M A (docs/numerics.md).
-inline constexpr int kWinogradRoundings = 13;
+inline constexpr int kWinogradRoundings = 11;
 
 }  // namespace convgen::ir

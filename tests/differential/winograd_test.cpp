@@ -27,6 +27,10 @@ constexpr const char* kPlainWords =
     "winograd tile=3x2 ic_unroll=1 order=oc_outer unroll=tile edges=exact epilogue=inline "
     "output_tile=4 merge_rows=0 prefetch=0 rows_per_task=1 tiles_per_task=0 blocks_per_task=0";
 
+// What decides the bits of outputs. Nested tasks are whole images and phases.
+constexpr const char* kForms[] = {"output_tile=2 edges=exact", "output_tile=4 edges=exact",
+                                  "output_tile=2 edges=nested", "output_tile=4 edges=nested"};
+
 class WinogradTest : public ::testing::TestWithParam<IsaLevel> {
  protected:
   void SetUp() override {
@@ -61,8 +65,8 @@ class WinogradTest : public ::testing::TestWithParam<IsaLevel> {
     engine_->clear_cache();
   }
 
-  void check_both_tiles(const std::string& text, const std::string& words = "") {
-    for (const int tile : {2, 4}) check(text, fmt::format("{} output_tile={}", words, tile));
+  void check_all_forms(const std::string& text, const std::string& words = "") {
+    for (const char* form : kForms) check(text, fmt::format("{} {}", words, form));
   }
 
   std::optional<Engine> engine_;
@@ -77,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(Levels, WinogradTest, ::testing::ValuesIn(kIsaLevels),
 TEST_P(WinogradTest, EveryFilter) {
   for (const char* taps : {"3x3", "1x3", "3x1", "5x5", "1x5", "5x1", "3x5", "5x3"})
     for (const char* rest : {"pads=same", "pads=2:1x0:3 pad_value=-1.5"})
-      check_both_tiles(
+      check_all_forms(
           fmt::format("conv2d src=f32:nhwc:1x9x11x5 weights=f32:hwio:{}x5x7 {}", taps, rest));
 }
 
@@ -86,18 +90,18 @@ TEST_P(WinogradTest, EverySize) {
   const char* const sizes[] = {"1x1", "1x8", "9x1", "2x3", "3x5",  "4x4",
                                "5x2", "6x7", "7x6", "8x9", "10x8", "13x12"};
   for (const char* size : sizes)
-    check_both_tiles(
+    check_all_forms(
         fmt::format("conv2d src=f32:nhwc:1x{}x3 weights=f32:hwio:3x3x3x4 pads=same", size));
   for (const char* size : {"3x3", "4x6", "6x4", "7x7", "8x10"})
-    check_both_tiles(fmt::format("conv2d src=f32:nhwc:1x{}x3 weights=f32:hwio:3x3x3x4", size));
+    check_all_forms(fmt::format("conv2d src=f32:nhwc:1x{}x3 weights=f32:hwio:3x3x3x4", size));
 }
 
 // Tiles of padding alone among them, and pad values that are terms.
 TEST_P(WinogradTest, EveryPad) {
   for (const char* pads : {"0:1x0:1", "1:0x2:0", "2x2", "0:2x3:1", "7x0", "5:9x8:6"})
     for (const char* value : {"", " pad_value=2"})
-      check_both_tiles(fmt::format("conv2d src=f32:nhwc:2x5x6x3 weights=f32:hwio:3x3x3x4 pads={}{}",
-                                   pads, value));
+      check_all_forms(fmt::format("conv2d src=f32:nhwc:2x5x6x3 weights=f32:hwio:3x3x3x4 pads={}{}",
+                                  pads, value));
 }
 
 // Phases of unlike length, of one output, and more of them than outputs.
@@ -107,7 +111,7 @@ TEST_P(WinogradTest, EveryDilation) {
         "3x3x3x4 dilations=4x1 pads=5:3x0", "3x3x3x4 dilations=3x2 pads=1:4x2:0 pad_value=1",
         "3x3x3x4 dilations=20x30 pads=20x30", "5x5x3x4 dilations=2x3 pads=4x6",
         "1x3x3x4 dilations=2x2 pads=0x2", "5x1x3x4 dilations=3x1 pads=6x0"})
-    check_both_tiles(fmt::format("conv2d src=f32:nhwc:1x11x10x3 weights=f32:hwio:{}", rest));
+    check_all_forms(fmt::format("conv2d src=f32:nhwc:1x11x10x3 weights=f32:hwio:{}", rest));
 }
 
 // --- Channels ---
@@ -128,7 +132,7 @@ TEST_P(WinogradTest, EveryNumberOfChannels) {
 TEST_P(WinogradTest, EveryWidthOfVectors) {
   for (int lanes = 4; lanes < lanes_; lanes *= 2)
     for (const char* order : {"oc_outer", "pixel_outer"})
-      check_both_tiles(
+      check_all_forms(
           "conv2d src=f32:nhwc:1x7x6x13 weights=f32:hwio:3x3x13x21 pads=1x1 post=bias,relu",
           fmt::format("lanes={} order={}", lanes, order));
 }
@@ -185,7 +189,7 @@ TEST_P(WinogradTest, RanksLayoutsAndBatches) {
         "conv3d src=f32:ndhwc:2x3x6x7x4 weights=f32:dhwio:1x3x3x4x5 pads=0x1x1 post=bias",
         "conv3d src=f32:ndhwc:2x3x6x7x4 weights=f32:oidhw:5x4x1x3x3 dilations=1x2x2 pads=0x2x2",
         "conv3d src=f32:ndhwc:2x1x6x7x4 weights=f32:dhwio:1x3x3x4x5 dst=f32:ncdhw pads=0x1x1"})
-    check_both_tiles(text, "tiles_per_task=4");
+    check_all_forms(text, "tiles_per_task=4");
 }
 
 TEST_P(WinogradTest, NothingToCompute) {
@@ -198,7 +202,7 @@ TEST_P(WinogradTest, NothingToCompute) {
   }
 }
 
-// --- Schedules: what is decided changes no bit, but the tile of outputs and FMA ---
+// --- Schedules: what is decided changes no bit, but the form of tiles and FMA ---
 
 const char* const kCuts[] = {"",
                              "tile=1x1 tiles_per_task=1",
@@ -217,22 +221,23 @@ const char* const kCuts[] = {"",
 
 const char* const kCutConvs[] = {
     "conv2d src=f32:nhwc:2x9x10x7 weights=f32:hwio:3x3x7x37 pads=1x1 post=bias,relu",
-    "conv2d src=f32:nhwc:1x9x10x19 weights=f32:hwio:5x5x19x9 dilations=2x1 pads=2x2"};
+    "conv2d src=f32:nhwc:1x9x10x19 weights=f32:hwio:5x5x19x9 dilations=2x1 pads=2x2",
+    "conv2d src=f32:nhwc:3x7x11x5 weights=f32:hwio:3x3x5x21 dilations=1x2 pads=1x2"};
 
 TEST_P(WinogradTest, CutsDoNotChangeBits) {
   for (const char* text : kCutConvs)
-    for (const int output_tile : {2, 4}) {
+    for (const char* form : kForms) {
       const HostTensors tensors = random_tensors(conv_of(text), 2, Data::kReals);
       std::vector<float> expected;
       for (const char* cut : kCuts) {
-        const Kernel kernel = compile(text, fmt::format("{} output_tile={}", cut, output_tile));
+        const Kernel kernel = compile(text, fmt::format("{} {}", cut, form));
         const std::vector<float> found = run_kernel(kernel, tensors);
         if (expected.empty()) {
           expected = found;
           EXPECT_TRUE(
               matches_interpreter(kernel.conv(), tensors, expected, false, kernel.summation()));
         }
-        EXPECT_TRUE(same_bits(expected, found)) << cut << ": " << text;
+        EXPECT_TRUE(same_bits(expected, found)) << cut << " " << form << ": " << text;
         EXPECT_TRUE(same_bits(expected, run_kernel(kernel, tensors, {.flush = Flush::kBegin})));
         EXPECT_TRUE(same_bits(expected, run_kernel(kernel, tensors, {.plain_weights = true})));
       }
@@ -241,10 +246,11 @@ TEST_P(WinogradTest, CutsDoNotChangeBits) {
 
 TEST_P(WinogradTest, ThreadsDoNotChangeBits) {
   for (const char* text : kCutConvs)
-    for (const char* order : {"oc_outer", "pixel_outer"}) {
+    for (const char* words :
+         {"order=oc_outer", "order=pixel_outer", "edges=nested blocks_per_task=1"}) {
       const Kernel kernel =
-          compile(text, fmt::format("tile=2x2 tiles_per_task=2 output_tile=2 order={}", order));
-      EXPECT_GT(kernel.tasks(), 8);
+          compile(text, fmt::format("lanes=4 tile=2x2 tiles_per_task=2 output_tile=2 {}", words));
+      EXPECT_GT(kernel.tasks(), 3);
       const HostTensors tensors = random_tensors(kernel.conv(), 3, Data::kReals);
       const std::vector<float> expected = run_kernel(kernel, tensors);
       for (const int threads : {2, 3, 5}) {
@@ -267,47 +273,60 @@ std::vector<T> part(const std::vector<T>& values, size_t index, size_t parts) {
 TEST_P(WinogradTest, BatchSizeDoesNotChangeBits) {
   const char* const text =
       "conv2d src=f32:nhwc:{}x5x6x7 weights=f32:hwio:3x3x7x9 pads=1x1 post=bias";
-  const std::string words = "tile=4x1 tiles_per_task=4";
-  const Kernel one = compile(fmt::format(fmt::runtime(text), 1), words);
-  const Kernel three = compile(fmt::format(fmt::runtime(text), 3), words);
-  const HostTensors tensors = random_tensors(three.conv(), 4, Data::kReals);
-  const std::vector<float> dst = run_kernel(three, tensors);
-  for (size_t image = 0; image < 3; ++image) {
-    HostTensors single = tensors;
-    single.src = part(tensors.src, image, 3);
-    EXPECT_TRUE(same_bits(part(dst, image, 3), run_kernel(one, single))) << "image " << image;
+  // Nested: of two images a task the last one has one.
+  for (const char* words :
+       {"tile=4x1 tiles_per_task=4", "tile=4x1 tiles_per_task=8 edges=nested"}) {
+    const Kernel one = compile(fmt::format(fmt::runtime(text), 1), words);
+    const Kernel three = compile(fmt::format(fmt::runtime(text), 3), words);
+    const HostTensors tensors = random_tensors(three.conv(), 4, Data::kReals);
+    const std::vector<float> dst = run_kernel(three, tensors);
+    for (size_t image = 0; image < 3; ++image) {
+      HostTensors single = tensors;
+      single.src = part(tensors.src, image, 3);
+      EXPECT_TRUE(same_bits(part(dst, image, 3), run_kernel(one, single))) << "image " << image;
+    }
   }
 }
 
 // A number that is none reaches every output that uses it, and beyond those only outputs of tiles
 // that see it: what numerics.md says. No trace of it stays in scratch for the tasks that follow.
-TEST_P(WinogradTest, NaNStaysWithTilesThatSeeIt) {
-  for (const int m : {2, 4}) {
-    const Kernel kernel = compile("conv2d src=f32:nhwc:2x12x12x3 weights=f32:hwio:3x3x3x5 pads=1x1",
-                                  fmt::format("tile=2x1 tiles_per_task=2 output_tile={}", m));
-    HostTensors tensors = random_tensors(kernel.conv(), 6, Data::kReals);
-    const std::vector<float> clean = run_kernel(kernel, tensors);
-    const int64_t h = 5, w = 6;
-    tensors.src[static_cast<size_t>((h * 12 + w) * 3 + 1)] =
-        std::numeric_limits<float>::quiet_NaN();
-    const std::vector<float> dst = run_kernel(kernel, tensors);
-    for (int64_t i = 0; i < static_cast<int64_t>(dst.size()); ++i) {
-      const int64_t n = i / (12 * 12 * 5), oh = i / (12 * 5) % 12, ow = i / 5 % 12;
-      const bool uses = n == 0 && std::abs(oh - h) <= 1 && std::abs(ow - w) <= 1;
-      const auto in_tile = [&](int64_t out, int64_t in) {
-        const int64_t first = out / m * m - 1;
-        return in >= first && in < first + m + 2;
-      };
-      const bool may = n == 0 && in_tile(oh, h) && in_tile(ow, w);
-      const float value = dst[static_cast<size_t>(i)];
-      if (uses) {
-        EXPECT_TRUE(std::isnan(value)) << oh << " " << ow;
-      }
-      if (!may) {
-        EXPECT_EQ(value, clean[static_cast<size_t>(i)]) << oh << " " << ow;
-      }
+void expect_nan_in_its_tiles(const Kernel& kernel, int64_t size, int64_t m, bool nested) {
+  HostTensors tensors = random_tensors(kernel.conv(), 6, Data::kReals);
+  const std::vector<float> clean = run_kernel(kernel, tensors);
+  const int64_t h = 10, w = 11;
+  tensors.src[static_cast<size_t>((h * size + w) * 3 + 1)] =
+      std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> dst = run_kernel(kernel, tensors);
+  const auto in_tile = [&](int64_t out, int64_t in) {
+    const int64_t first = out / m * m;
+    const int64_t outputs = nested ? std::min(m, size - first) : m;
+    return in >= first - 1 && in < first - 1 + outputs + 2;
+  };
+  for (int64_t i = 0; i < static_cast<int64_t>(dst.size()); ++i) {
+    const int64_t n = i / (size * size * 5), oh = i / (size * 5) % size, ow = i / 5 % size;
+    const bool uses = n == 0 && std::abs(oh - h) <= 1 && std::abs(ow - w) <= 1;
+    const bool may = n == 0 && in_tile(oh, h) && in_tile(ow, w);
+    const float value = dst[static_cast<size_t>(i)];
+    if (uses) {
+      EXPECT_TRUE(std::isnan(value)) << oh << " " << ow;
+    }
+    if (!may) {
+      EXPECT_EQ(value, clean[static_cast<size_t>(i)]) << oh << " " << ow;
     }
   }
+}
+
+TEST_P(WinogradTest, NaNStaysWithTilesThatSeeIt) {
+  for (const int m : {2, 4})
+    for (const int64_t size : {12, 13, 14})
+      for (const bool nested : {false, true}) {
+        const Kernel kernel = compile(
+            fmt::format("conv2d src=f32:nhwc:2x{0}x{0}x3 weights=f32:hwio:3x3x3x5 pads=1x1", size),
+            fmt::format("tile=2x1 tiles_per_task=2 output_tile={} edges={}", m,
+                        nested ? "nested" : "exact"));
+        SCOPED_TRACE(kernel.schedule());
+        expect_nan_in_its_tiles(kernel, size, m, nested);
+      }
 }
 
 // --- The bound ---
@@ -343,11 +362,14 @@ TEST_P(WinogradTest, BoundHoldsAndIsOfUse) {
         "conv2d src=f32:nhwc:1x20x20x12 weights=f32:hwio:3x3x12x8 pads=1x1 post=bias,add",
         "conv2d src=f32:nhwc:1x16x16x12 weights=f32:hwio:5x5x12x8 pads=2x2",
         "conv2d src=f32:nhwc:1x40x40x16 weights=f32:hwio:1x3x16x8 pads=0x1",
-        "conv2d src=f32:nhwc:1x40x40x64 weights=f32:hwio:5x1x64x8 pads=2x0"})
-    for (const int tile : {2, 4}) {
-      const Kernel kernel = compile(text, fmt::format("output_tile={}", tile));
+        "conv2d src=f32:nhwc:1x40x40x64 weights=f32:hwio:5x1x64x8 pads=2x0",
+        "conv2d src=f32:nhwc:1x17x17x16 weights=f32:hwio:3x3x16x8 pads=1x1",
+        "conv2d src=f32:nhwc:1x18x19x16 weights=f32:hwio:3x3x16x8 pads=1x1",
+        "conv2d src=f32:nhwc:1x17x17x12 weights=f32:hwio:5x5x12x8 pads=2x2"})
+    for (const char* form : kForms) {
+      const Kernel kernel = compile(text, form);
       const Looseness looseness = measure(kernel, 8);
-      SCOPED_TRACE(fmt::format("output_tile={} {}", tile, text));
+      SCOPED_TRACE(fmt::format("{} {}", form, text));
       EXPECT_LE(looseness.worst_ratio, 1);
       EXPECT_LE(looseness.largest_bound, 1000 * looseness.worst_error);
       loosest = std::max(loosest, looseness.largest_bound / looseness.worst_error);

@@ -58,13 +58,44 @@ const Axis kF25 = {kB6,
                     24},
                    {{{1, 1, 1, 1, 1, 0}, {0, 1, -1, 2, -2, 1}}}};
 
+// Of fewer outputs, with rows of the same G: Lagrange's polynomials through fewer points.
+const Rational kB5 = {
+    {{2, -1, -2, 1, 0}, {0, -2, -1, 1, 0}, {0, 2, -3, 1, 0}, {0, -1, 0, 1, 0}, {0, 2, -1, -2, 1}}};
+const Rational kB3 = {{{-1, 1, 0}, {0, 1, 0}, {0, -1, 1}}};
+const Axis kF33Of43 = {kB5,
+                       {{{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {0, 0, 24}}, 24},
+                       {{{2, 3, 1, 4, 0}, {0, 3, -1, 8, 0}, {0, 3, 1, 16, 1}}}};
+const Axis kF23Of43 = {{{{-1, 0, 1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, 0, 1}}},
+                       {{{6, 0, 0}, {-4, -4, -4}, {-4, 4, -4}, {0, 0, 24}}, 24},
+                       {{{-4, -3, -3, 0}, {0, -3, 3, 1}}}};
+const Axis kF13Of43 = {kB3, {{{6, 0, 0}, {-4, -4, -4}, {0, 0, 24}}, 24}, {{{-4, -6, 1}}}};
+const Axis kF13Of23 = {kB3, {{{2, 0, 0}, {1, 1, 1}, {0, 0, 2}}, 2}, {{{-1, 2, 1}}}};
+const Axis kF15Of25 = {kB5,
+                       {{{6, 0, 0, 0, 0},
+                         {-4, -4, -4, -4, -4},
+                         {-4, 4, -4, 4, -4},
+                         {1, 2, 4, 8, 16},
+                         {0, 0, 0, 0, 24}},
+                        24},
+                       {{{2, 3, 1, 4, 1}}}};
+
 const Axis& axis_of(int64_t taps, int tile) {
   return taps == 1 ? kNone : taps == 5 ? kF25 : tile == 2 ? kF23 : kF43;
 }
 
+// Of a tile with so many outputs.
+const Axis& axis_of(int64_t taps, int tile, size_t outputs) {
+  const Axis& whole = axis_of(taps, tile);
+  if (outputs == whole.m()) return whole;
+  if (taps == 5) return kF15Of25;
+  if (tile == 2) return kF13Of23;
+  return outputs == 3 ? kF33Of43 : outputs == 2 ? kF23Of43 : kF13Of43;
+}
+
 // A^T [(G g) .* (B^T d)] is the correlation, in integers: all denominators taken out.
 TEST(WinogradMatrices, SatisfyTheIdentity) {
-  for (const Axis* axis : {&kNone, &kF23, &kF43, &kF25})
+  for (const Axis* axis :
+       {&kNone, &kF23, &kF43, &kF25, &kF33Of43, &kF23Of43, &kF13Of43, &kF13Of23, &kF15Of25})
     for (size_t out = 0; out < axis->m(); ++out)
       for (size_t tap = 0; tap < axis->taps(); ++tap)
         for (size_t in = 0; in < axis->alpha(); ++in) {
@@ -119,23 +150,22 @@ void for_each_output(const Conv& conv, Body body) {
 struct Tile {
   int64_t first;  // output
   size_t place;
+  size_t outputs;  // in the longest phase, the first one
 };
 
-Tile tile_of(int64_t out, int64_t dilation, size_t m) {
-  Tile tile{out, 0};
+Tile tile_of(int64_t out, int64_t extent, int64_t dilation, size_t m) {
+  Tile tile{out, 0, 0};
   int64_t in_phase = 0;
   for (int64_t at = out; at - dilation >= 0; at -= dilation) ++in_phase;
   tile.place = static_cast<size_t>(in_phase) % m;
   tile.first = out - static_cast<int64_t>(tile.place) * dilation;
+  for (int64_t at = tile.first - tile.first % dilation; at < extent; at += dilation)
+    if (tile.outputs < m) ++tile.outputs;
   return tile;
 }
 
-WinogradMagnitude by_hand(const Conv& conv, const Case& c, const Tensors& tensors,
-                          const OutputIndex& at, int tile_size) {
-  const Axis& h = axis_of(c.kh, tile_size);
-  const Axis& w = axis_of(c.kw, tile_size);
-  const Tile row = tile_of(at.oh, conv.dilations.h, h.m());
-  const Tile column = tile_of(at.ow, conv.dilations.w, w.m());
+WinogradMagnitude by_hand(const Conv& conv, const Tensors& tensors, const OutputIndex& at,
+                          const Axis& h, const Axis& w, const Tile& row, const Tile& column) {
   const auto source = [&](int64_t ic, size_t i, size_t j) -> double {
     const int64_t ih = row.first - conv.pads_begin.h + static_cast<int64_t>(i) * conv.dilations.h;
     const int64_t iw =
@@ -146,10 +176,11 @@ WinogradMagnitude by_hand(const Conv& conv, const Case& c, const Tensors& tensor
         .src[static_cast<size_t>(((image * conv.in.h + ih) * conv.in.w + iw) * conv.ic + ic)];
   };
   const auto weight = [&](int64_t ic, size_t kh, size_t kw) -> double {
-    const auto tap = static_cast<int64_t>(kh) * c.kw + static_cast<int64_t>(kw);
+    const auto tap = static_cast<int64_t>(kh * w.taps() + kw);
     const bool io = conv.weights_layout == WeightsLayout::kSpatialIO;
-    return tensors.weights[static_cast<size_t>(io ? (tap * conv.ic + ic) * conv.oc + at.oc
-                                                  : (at.oc * conv.ic + ic) * c.kh * c.kw + tap)];
+    return tensors
+        .weights[static_cast<size_t>(io ? (tap * conv.ic + ic) * conv.oc + at.oc
+                                        : (at.oc * conv.ic + ic) * conv.kernel.product() + tap)];
   };
   WinogradMagnitude result;
   for (int64_t ic = 0; ic < conv.ic; ++ic)
@@ -168,6 +199,20 @@ WinogradMagnitude by_hand(const Conv& conv, const Case& c, const Tensors& tensor
         if (a != 0) result.largest = std::max({result.largest, u, v});
       }
   return result;
+}
+
+// The larger of whole tiles' and of those that end with the image.
+WinogradMagnitude by_hand(const Conv& conv, const Case& c, const Tensors& tensors,
+                          const OutputIndex& at, int tile) {
+  const Axis& h = axis_of(c.kh, tile);
+  const Axis& w = axis_of(c.kw, tile);
+  const Tile row = tile_of(at.oh, conv.out.h, conv.dilations.h, h.m());
+  const Tile column = tile_of(at.ow, conv.out.w, conv.dilations.w, w.m());
+  const WinogradMagnitude whole = by_hand(conv, tensors, at, h, w, row, column);
+  const WinogradMagnitude nested = by_hand(conv, tensors, at, axis_of(c.kh, tile, row.outputs),
+                                           axis_of(c.kw, tile, column.outputs), row, column);
+  return {std::max(whole.products, nested.products), std::max(whole.underflow, nested.underflow),
+          std::max(whole.largest, nested.largest)};
 }
 
 TEST(WinogradMagnitude, IsWhatItsDefinitionSays) {

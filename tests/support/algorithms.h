@@ -20,7 +20,7 @@ struct AlgorithmCase {
   const char* filter = "";  // constant weights, by filter_named; none: with each call
 };
 
-inline constexpr std::array<AlgorithmCase, 11> kAlgorithmCases{{
+inline constexpr std::array<AlgorithmCase, 12> kAlgorithmCases{{
     {"direct", "conv2d src=f32:nhwc:2x6x13x3 weights=f32:hwio:3x3x3x19 pads=1x1",
      "direct tile=3x2 order=pixel_outer unroll=tile merge_rows=0"},
     {"planar", "conv2d src=f32:nchw:2x3x6x37 weights=f32:oihw:5x3x3x3 pads=1x1",
@@ -36,6 +36,9 @@ inline constexpr std::array<AlgorithmCase, 11> kAlgorithmCases{{
     {"winograd", "conv2d src=f32:nhwc:2x6x13x3 weights=f32:hwio:3x3x3x19 pads=1x1",
      "winograd tile=3x1 order=oc_outer unroll=tile edges=exact output_tile=4 merge_rows=0 "
      "tiles_per_task=0"},
+    {"winograd_nested", "conv2d src=f32:nhwc:2x6x13x3 weights=f32:hwio:3x3x3x19 pads=1x1",
+     "winograd tile=3x1 order=oc_outer unroll=tile edges=nested output_tile=4 merge_rows=0 "
+     "tiles_per_task=0"},
     {"filter", "conv2d src=f32:nhwc:2x6x70x3 weights=f32:hwio:3x3x1x3 groups=3 pads=1x1",
      "filter passes=1", "box"},
     {"filter_in_two_passes",
@@ -48,7 +51,9 @@ inline constexpr std::array<AlgorithmCase, 11> kAlgorithmCases{{
 
 inline void PrintTo(const AlgorithmCase& one, std::ostream* out) { *out << one.conv; }
 inline bool is_generic(const AlgorithmCase& one) { return one.schedule[0] == '\0'; }
-inline bool is_winograd(const AlgorithmCase& one) { return one.name == std::string("winograd"); }
+inline bool is_winograd(const AlgorithmCase& one) {
+  return std::string(one.name).starts_with("winograd");
+}
 
 // The kernel of `one`, whose conv may have got further words by now, and which its engine must
 // compile as it says.

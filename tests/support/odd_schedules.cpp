@@ -74,11 +74,11 @@ ir::Conv draw_winograd_conv(Random& random) {
 std::string draw_winograd_schedule(Random& random) {
   return fmt::format(
       "winograd tile={}x{} ic_unroll={} order={} unroll=tile epilogue={} output_tile={} "
-      "merge_rows=0 prefetch={} tiles_per_task={} blocks_per_task={} lanes={}",
+      "merge_rows=0 prefetch={} tiles_per_task={} blocks_per_task={} lanes={} edges={}",
       1 + random.below(9), 1 + random.below(4), 1 + random.below(6),
       pick(random, {"oc_outer", "pixel_outer", "oc_inner"}), pick(random, {"inline", "loop"}),
       pick(random, {"2", "4"}), random.below(3), random.below(40), random.below(4),
-      pick(random, {"4", "8", "16"}));
+      pick(random, {"4", "8", "16"}), pick(random, {"exact", "nested", "nested"}));
 }
 
 std::string draw_filter_schedule(Random& random) {
