@@ -91,7 +91,7 @@ std::vector<WinogradTiles> nested_kinds(const ir::Conv& conv, const WinogradShap
   return kinds;
 }
 
-// Points [row, rows) x [column, columns) of those tiles that have them.
+// `count` points of a row from `column` on, and the tiles that have them.
 WinogradPoints points_of(const WinogradShape& shape, int tile_pixels, int64_t row, int64_t column,
                          int64_t count) {
   WinogradPoints points{.first = column, .count = count};

@@ -69,6 +69,14 @@ llvm::Value* sum_of(Terms& t, llvm::SmallVector<Term, 6> terms) {
   return t.multiple(terms.front().factor, terms.front().value);
 }
 
+// The values times a row of a matrix, without its zeros.
+llvm::Value* row_times(Terms& t, llvm::function_ref<double(int64_t i)> row, const Values& values) {
+  llvm::SmallVector<Term, 6> terms;
+  for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i)
+    if (const double factor = row(i); factor != 0) terms.push_back({factor, values[i]});
+  return sum_of(t, terms);
+}
+
 // Of six points 1, -1, 2 and -2, of sources d[1] to d[4]: what each pair has in common once.
 Values inner_points(Terms& t, const Values& d) {
   llvm::Value* even = t.scaled(-4, d[2], d[4]);
@@ -98,14 +106,11 @@ bool reads(const WinogradAxis& axis, const Points& points, int64_t source) {
 // Rows of B^T d, of the sources that they read.
 Values input_points(Terms& t, const WinogradAxis& axis, const Points& points, const Values& d) {
   if (points.size() == 4 && axis.alpha == 6) return inner_points(t, d);
+  const WinogradMatrices matrices(axis);
   Values v;
-  for (const int64_t point : points) {
-    llvm::SmallVector<Term, 6> terms;
-    for (int64_t i = 0; i < axis.alpha; ++i)
-      if (const double factor = WinogradMatrices(axis).input(point, i); factor != 0)
-        terms.push_back({factor, d[i]});
-    v.push_back(sum_of(t, terms));
-  }
+  for (const int64_t point : points)
+    v.push_back(row_times(
+        t, [&](int64_t i) { return matrices.input(point, i); }, d));
   return v;
 }
 
@@ -134,14 +139,11 @@ Values six_points_output(Terms& t, const WinogradAxis& axis, const Values& x) {
 // A^T x along one axis.
 Values transform_output(Terms& t, const WinogradAxis& axis, const Values& x) {
   if (axis.alpha == 6) return six_points_output(t, axis, x);
+  const WinogradMatrices matrices(axis);
   Values y;
-  for (int64_t i = 0; i < axis.m; ++i) {
-    llvm::SmallVector<Term, 6> terms;
-    for (int64_t point = 0; point < axis.alpha; ++point)
-      if (const double factor = WinogradMatrices(axis).output(i, point); factor != 0)
-        terms.push_back({factor, x[point]});
-    y.push_back(sum_of(t, terms));
-  }
+  for (int64_t i = 0; i < axis.m; ++i)
+    y.push_back(row_times(
+        t, [&](int64_t point) { return matrices.output(i, point); }, x));
   return y;
 }
 
