@@ -33,12 +33,30 @@ double ops_of(PostOpKind kind) {
   }
 }
 
-// Additions and multiply-adds of emit_winograd.cpp's transforms along one axis.
+// Additions and multiply-adds of winograd_transforms.cpp along one axis: of a row of the matrix one
+// for each factor that is not zero, but for the first.
+template <typename Factor>
+double sums_of_rows(int64_t rows, int64_t columns, Factor factor) {
+  double ops = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    double terms = 0;
+    for (int64_t column = 0; column < columns; ++column) terms += factor(row, column) != 0;
+    ops += terms - 1;
+  }
+  return ops;
+}
 double input_transform_ops(const WinogradAxis& axis) {
-  return axis.alpha == 1 ? 0 : axis.alpha == 4 ? 4 : 12;
+  if (axis.taps == 1) return 0;
+  const WinogradMatrices matrices(axis);
+  return sums_of_rows(axis.alpha, axis.alpha,
+                      [&](int64_t point, int64_t source) { return matrices.input(point, source); });
 }
 double output_transform_ops(const WinogradAxis& axis) {
-  return axis.alpha == 1 ? 0 : axis.alpha == 4 ? 4 : axis.m == 2 ? 8 : 10;
+  if (axis.taps == 1) return 0;
+  const WinogradMatrices matrices(axis);
+  return sums_of_rows(axis.m, axis.alpha, [&](int64_t output, int64_t point) {
+    return matrices.output(output, point);
+  });
 }
 
 class Estimator {
@@ -175,53 +193,58 @@ class Estimator {
     return {total + vectors, shuffles + operands + vectors * std::min(chain, kMaxPassOps)};
   }
 
-  // Everything of Winograd: the sources' transform and their copy at the border, products of full
-  // blocks of output channels and of a narrower one, the outputs' transform and their ways out.
+  // Everything of Winograd, of each kind of tiles the transforms and their ways in and out, of each
+  // run of points the products of full blocks of output channels and of a narrower one.
   CodeSize winograd_size() const {
     const WinogradShape shape = winograd_shape(conv_, schedule_);
     const PackedLayout layout = packed_layout(conv_, schedule_);
     CodeSize size;
-    const auto add = [&](double total, double longest_block) {
-      size.total += total;
-      size.longest_block = std::max(size.longest_block, longest_block);
+    const auto add = [&](const CodeSize& part) {
+      size.total += part.total;
+      size.longest_block = std::max(size.longest_block, part.longest_block);
     };
-    const auto points = static_cast<double>(shape.points);
-    const auto columns = static_cast<double>(shape.w.alpha);
-    // Six rows are loaded as ten.
-    const double loads = shape.h.alpha == 6 ? points * 10 / 6 : points;
-    const double sources = loads + points + columns * input_transform_ops(shape.h) +
-                           static_cast<double>(shape.h.alpha) * input_transform_ops(shape.w);
-    add(sources, sources);
-    // A row of the copy. Lanes that are not all there may be loaded in three pieces, each of which
-    // is widened and merged.
-    add(3 * columns, 3 * columns);
-    if (conv_.ic % schedule_.lanes > 0) add(11 * columns, 11 * columns);
-    for (const int64_t width :
-         {layout.full_blocks() > 0 ? layout.oc_block : 0, layout.tail_width()})
-      if (width > 0) {
-        const double products = winograd_products(static_cast<int>(width / schedule_.lanes));
-        add(products, products);
-      }
-    const CodeSize outputs = winograd_outputs(shape);
-    add(outputs.total, outputs.longest_block);
+    for (const WinogradTiles& kind : shape.kinds) {
+      add(winograd_sources(kind));
+      add(winograd_outputs(kind));
+    }
+    for (const WinogradPointRows& rows : shape.point_rows)
+      for (const WinogradPoints& run : rows.runs)
+        for (const int64_t width :
+             {layout.full_blocks() > 0 ? layout.oc_block : 0, layout.tail_width()})
+          if (width > 0) add(winograd_products(run, static_cast<int>(width / schedule_.lanes)));
     return size;
   }
 
+  // The transform, and a row of the copy at the border. Lanes that are not all there may be loaded
+  // in three pieces, each of which is widened and merged.
+  CodeSize winograd_sources(const WinogradTiles& kind) const {
+    const auto rows = static_cast<double>(kind.h.alpha);
+    const auto columns = static_cast<double>(kind.w.alpha);
+    const double points = rows * columns;
+    // Six rows are loaded as ten.
+    const double loads = kind.h.alpha == 6 ? points * 10 / 6 : points;
+    const double transform =
+        loads + points + columns * input_transform_ops(kind.h) + rows * input_transform_ops(kind.w);
+    const double copy = (conv_.ic % schedule_.lanes > 0 ? 14 : 3) * columns;
+    return {transform + copy, std::max(transform, copy)};
+  }
+
   // The products of a tile, which leave for scratch.
-  double winograd_products(int vectors) const {
+  CodeSize winograd_products(const WinogradPoints& run, int vectors) const {
     const double ic = static_cast<double>(conv_.ic), unroll = schedule_.ic_unroll;
     const double steps = std::min(unroll, ic) + (ic > unroll ? std::fmod(ic, unroll) : 0);
-    return (steps + 1) * sums(schedule_.tile_pixels, vectors);
+    const double products = (steps + 1) * sums(run.tile_pixels, vectors);
+    return {products, products};
   }
 
   // The outputs of a tile: by rows inside the image, pixel by pixel at its border, and for a vector
   // whose last lanes are not there.
-  CodeSize winograd_outputs(const WinogradShape& shape) const {
-    const auto m_h = static_cast<double>(shape.h.m), m_w = static_cast<double>(shape.w.m);
-    const double transform = static_cast<double>(shape.points) +
-                             static_cast<double>(shape.w.alpha) * output_transform_ops(shape.h) +
-                             m_h * output_transform_ops(shape.w);
-    const CodeSize row = epilogue_size(static_cast<int>(shape.w.m), 1);
+  CodeSize winograd_outputs(const WinogradTiles& kind) const {
+    const auto m_h = static_cast<double>(kind.h.m), m_w = static_cast<double>(kind.w.m);
+    const double transform = static_cast<double>(kind.h.alpha * kind.w.alpha) +
+                             static_cast<double>(kind.w.alpha) * output_transform_ops(kind.h) +
+                             m_h * output_transform_ops(kind.w);
+    const CodeSize row = epilogue_size(static_cast<int>(kind.w.m), 1);
     const CodeSize pixel = epilogue_size(1, 1);
     const double pixels = (conv_.oc % schedule_.lanes > 0 ? 2 : 1) * (pixel.total + 1);
     // Rows inside follow each other without a branch, but for loops over pixels.
