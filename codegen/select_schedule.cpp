@@ -241,11 +241,47 @@ int64_t balanced_run(int64_t items, int64_t outer, int64_t most, int threads) {
   return best;
 }
 
+// Where lanes span groups a task reads the weights of a vector of channels once, however many rows
+// it goes down, and a row anew costs about what a row of outputs does. So threads share columns
+// rather than rows, and one task each is enough (5x5 depthwise, 56x56x144, stride 2, two
+// threads: 14.2 us by halves of the rows, 13.0 by halves of the columns, 18.1 by rows in pairs).
+// They share channels where neither comes out even: two cores reading neighbouring lines disturb
+// each other.
+void share_groups(const NestShape& shape, const Target& target, int threads, Schedule& schedule) {
+  constexpr double kNeighbouringLines = 1.15;
+  const int64_t rows = shape.out.h, tiles = shape.row_tiles;
+  const int64_t kept = std::clamp<int64_t>(tiles_in_l1(shape, target, schedule), 1, tiles);
+  const int64_t planes = std::max<int64_t>(1, shape.n * shape.groups * shape.out.d);
+  const auto runs = [](int64_t items, int64_t run) { return (items + run - 1) / run; };
+  double least = std::numeric_limits<double>::infinity();
+  const auto weigh = [&](LoopOrder order, int64_t column_runs) {
+    const int64_t outer = planes * (order == LoopOrder::kOcOuter ? shape.oc_blocks : 1);
+    const int64_t row_runs = std::min(rows, runs(runs(threads, outer), column_runs));
+    const int64_t task_rows = runs(rows, row_runs);
+    const int64_t task_tiles = std::min(kept, runs(tiles, column_runs));
+    const int64_t tasks = outer * runs(rows, task_rows) * runs(tiles, task_tiles);
+    const double busiest = static_cast<double>(runs(tasks, threads)) *
+                           static_cast<double>(task_rows * task_tiles) / static_cast<double>(outer);
+    const double cycles = busiest * (1 + 1 / static_cast<double>(task_rows)) *
+                          (order == LoopOrder::kOcOuter ? kNeighbouringLines : 1);
+    if (cycles >= least) return;
+    least = cycles;
+    schedule.order = order;
+    schedule.rows_per_task = task_rows;
+    schedule.tiles_per_task = task_tiles >= tiles ? 0 : task_tiles;
+  };
+  for (int64_t column_runs = 1; column_runs <= std::min<int64_t>(threads, tiles); ++column_runs)
+    weigh(LoopOrder::kPixelOuter, column_runs);
+  if (threads > 1) weigh(LoopOrder::kOcOuter, 1);
+}
+
 // Tasks small enough to share among threads, large enough to keep what they reuse in cache: runs of
 // rows, or runs of tiles where there is one row only or a row alone is too much.
 void select_tasks(const ir::Conv& conv, const Target& target, int threads, Schedule& schedule) {
   const NestShape shape = nest_shape(conv, schedule);
   const bool spans = lanes_span_groups(schedule.algorithm);
+  if (spans && schedule.order != LoopOrder::kOcInner && shape.out.h > 1 && shape.row_tiles > 0)
+    return share_groups(shape, target, threads, schedule);
   const bool pixel_outer = schedule.order != LoopOrder::kOcOuter;
   const int64_t wanted = threads > 1 ? int64_t{4} * threads : 1;
   const int64_t outer = std::max<int64_t>(
@@ -261,11 +297,6 @@ void select_tasks(const ir::Conv& conv, const Target& target, int threads, Sched
   schedule.rows_per_task = balanced_run(shape.out.h, outer, rows, threads);
   while (schedule.rows_per_task > 1 && stage_floats(conv, schedule) > stage_budget(target))
     schedule.rows_per_task = (schedule.rows_per_task + 1) / 2;
-  if (spans && schedule.order != LoopOrder::kOcInner && shape.out.h > 1) {
-    const int64_t kept = tiles_in_l1(shape, target, schedule);
-    schedule.tiles_per_task = kept >= shape.row_tiles ? 0 : std::max<int64_t>(1, kept);
-    return;
-  }
   if (rows > 1 || schedule.algorithm == Algorithm::kStaged) return;
 
   const int64_t row_splits = shape.out.h > 1 ? 1 : splits;

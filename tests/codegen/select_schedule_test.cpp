@@ -366,6 +366,47 @@ TEST(SelectScheduleChoice, TwoThreadsGetEqualShares) {
     EXPECT_LE(share_of_busiest(conv), 1.08) << conv;
 }
 
+std::string depthwise(const std::string& size) {
+  const std::string channels = size.substr(size.rfind('x') + 1);
+  return "conv2d src=f32:nhwc:1x" + size + " weights=f32:hwio:3x3x1x" + channels +
+         " pads=same groups=" + channels;
+}
+Schedule selected_depthwise(const std::string& size, int threads) {
+  return selected(depthwise(size), "x86-64-v4", threads);
+}
+
+// What one task goes down shares the weights of its column.
+TEST(SelectScheduleChoice, GroupsShareColumnsThenChannelsThenRows) {
+  const Schedule alone = selected_depthwise("14x14x384", 1);
+  EXPECT_EQ(alone.rows_per_task, 14);
+  EXPECT_EQ(alone.tiles_per_task, 0);
+  const Schedule columns = selected_depthwise("14x14x384", 2);
+  EXPECT_EQ(columns.order, LoopOrder::kPixelOuter);
+  EXPECT_EQ(columns.rows_per_task, 14);
+  EXPECT_EQ(columns.tiles_per_task, 1) << "two tiles of 7 pixels";
+  const Schedule channels = selected_depthwise("7x7x960", 2);
+  EXPECT_EQ(channels.order, LoopOrder::kOcOuter) << "one tile, and an odd number of rows";
+  EXPECT_EQ(channels.rows_per_task, 7);
+  const Schedule rows = selected_depthwise("28x7x16", 2);
+  EXPECT_EQ(rows.order, LoopOrder::kPixelOuter) << "one vector of channels";
+  EXPECT_EQ(rows.rows_per_task, 14);
+}
+
+TEST(SelectScheduleChoice, GroupsKeepEveryThreadBusy) {
+  for (const char* size : {"112x112x32", "56x56x144", "28x28x240", "14x14x384", "7x7x960"})
+    for (const int threads : {2, 3, 4, 7, 8, 16}) {
+      const Schedule schedule = selected_depthwise(size, threads);
+      const NestShape shape = nest_shape(conv_of(depthwise(size)), schedule);
+      const int64_t tiles =
+          schedule.tiles_per_task == 0 ? shape.row_tiles : schedule.tiles_per_task;
+      const int64_t blocks = schedule.order == LoopOrder::kOcOuter ? shape.oc_blocks : 1;
+      const int64_t busiest = (shape.tasks() + threads - 1) / threads;
+      const double work = static_cast<double>(busiest * schedule.rows_per_task * tiles);
+      const double all = static_cast<double>(blocks * shape.out.h * shape.row_tiles);
+      EXPECT_LE(work, 1.35 * all / threads) << size << " " << print_schedule(schedule);
+    }
+}
+
 TEST(SelectScheduleChoice, StagedWhereFewChannelsComeLast) {
   for (const std::string& target : isa_levels()) {
     for (const char* size : {"256x256", "1080x1920", "64x64"}) {
