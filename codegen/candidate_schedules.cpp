@@ -129,6 +129,12 @@ Variations vary_prefetch(const Schedule& from) {
   return vary(from, &Schedule::prefetch, {0, 1, 2, 4, 8});
 }
 
+// Never the other way round: past the caches a kernel alone is faster even where whoever reads dst
+// next loses more than that.
+Variations vary_stores(const Schedule& from) {
+  return vary(from, &Schedule::stores, {Stores::kCached});
+}
+
 // A pixel or a vector more or less, as far as registers go.
 Variations vary_tile(const ir::Conv& conv, const Target& target, const Schedule& from) {
   if (lanes_are_pixels(from.algorithm)) {
@@ -208,6 +214,7 @@ std::vector<Variations> winograd_axes(const ir::Conv& conv, const Target& target
       vary(from, &Schedule::prefetch, {0, 2, 4, 1, 8}),
       vary(from, &Schedule::ic_unroll, {2, 4, 1, 8}),
       vary_winograd_blocks(conv, from),
+      vary_stores(from),
   };
 }
 
@@ -227,6 +234,7 @@ Variations variations_of(const ir::Conv& conv, const Target& target, const Sched
       vary(from, &Schedule::edges, {Edges::kExact, Edges::kShared, Edges::kRanged}),
       vary(from, &Schedule::merge_rows, {true, false}),
       vary(from, &Schedule::epilogue, {Epilogue::kInline, Epilogue::kLoop}),
+      vary_stores(from),
   });
 }
 

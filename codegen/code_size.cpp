@@ -68,7 +68,14 @@ class Estimator {
         plan_(has_row_plan() ? plan_row(shape_, schedule) : RowPlan()) {}
 
   CodeSize estimate() const {
-    if (!has_row_plan()) return winograd_size();
+    CodeSize size = has_row_plan() ? nest_size() : winograd_size();
+    // The same once more for a dst that is not aligned.
+    if (schedule_.stores == Stores::kStreaming) size.total *= 2;
+    return size;
+  }
+
+ private:
+  CodeSize nest_size() const {
     CodeSize size;
     const PackedLayout layout = packed_layout(conv_, schedule_);
     const double full = static_cast<double>(layout.full_blocks());
@@ -80,7 +87,6 @@ class Estimator {
     return size;
   }
 
- private:
   // Its tiles lie otherwise, and their number has no limit as border columns have.
   bool has_row_plan() const { return schedule_.algorithm != Algorithm::kWinograd; }
   bool unrolls(Unroll at_least) const { return schedule_.unroll >= at_least; }

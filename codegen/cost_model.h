@@ -24,6 +24,10 @@ int max_tile_pixels(const Target& target, Algorithm algorithm, int vectors, int6
 inline constexpr int kMaxPlanarRuns = 4;
 int max_planar_channels(const Target& target, int runs, int lanes = 16, bool interleaved = false);
 
+// Whether src and dst are too large for a reader to find dst in L3, so that it may go past the
+// caches: without its lines being fetched to be overwritten.
+bool passes_l3(const ir::Conv& conv, const Target& target);
+
 // Neighbouring tiles of a row whose sources stay in L1 until the next row of outputs reads them
 // again, where lanes span groups; 0: not even one's do. All tiles of the row where nothing is
 // shared.

@@ -39,7 +39,8 @@ void EpilogueEmitter::emit_channels_last(const TileOutputs& outputs, const Value
   const OperandsList operands = load_channel_operands(outputs);
   const auto site = [&](llvm::Value* pixel, int v) {
     llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(pixel, dst_.w));
-    return VectorSite{operands[v], b_.add_index(offset, b_.index(int64_t{v} * schedule_.lanes))};
+    return VectorSite{operands[v], b_.add_index(offset, b_.index(int64_t{v} * schedule_.lanes)),
+                      false, schedule_.stores};
   };
   emit_vectors(acc, outputs.pixels, outputs.vectors, "pixel", site);
 }
@@ -88,7 +89,8 @@ void EpilogueEmitter::emit_channels_first(const TileOutputs& outputs, const Valu
     const int pixels = std::min(lanes, outputs.pixels - run * lanes);
     llvm::Value* offset = b_.add_index(outputs.dst, b_.scale_index(channel, dst_.c));
     return VectorSite{load_pixel_operands(outputs, channel, pixels),
-                      b_.add_index(offset, b_.index(run * lanes * dst_.w))};
+                      b_.add_index(offset, b_.index(run * lanes * dst_.w)), false,
+                      schedule_.stores};
   };
   emit_vectors(rows, channels, runs, "channel", site);
 }
@@ -103,7 +105,7 @@ void EpilogueEmitter::emit_interleaved(const TileOutputs& outputs, const Values&
         b_.interleave(Values(acc.begin() + run * channels, acc.begin() + (run + 1) * channels)));
   const int64_t floats = outputs.pixels * channels;
   const auto operands = [&](int64_t k) { return load_repeating(0, channels, k * lanes); };
-  emit_side_by_side(vectors, floats, outputs.dst, operands);
+  emit_side_by_side(vectors, floats, outputs.dst, operands, schedule_.stores);
 }
 
 void EpilogueEmitter::emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
@@ -200,7 +202,8 @@ llvm::Value* EpilogueEmitter::load(const VectorSite& site) {
 
 void EpilogueEmitter::store(llvm::Value* x, const VectorSite& site) {
   llvm::Value* address = b_.at(pointers_.dst, site.offset);
-  if (site.stores == Stores::kStreaming) return b_.stream(x, address);
+  const bool whole = site.operands.lanes == schedule_.lanes && lane_step(site) == 1;
+  if (site.stores == Stores::kStreaming && whole) return b_.stream(x, address);
   b_.store_strided(x, address, lane_step(site), site.operands.lanes);
 }
 

@@ -24,7 +24,8 @@ struct TileOutputs {
 // Every store is a run of neighbours in dst. Where the channels come last, that is an accumulator
 // as it is; where they come first, tiles of lanes x lanes are transposed in registers, after which
 // a vector holds pixels of one channel; where lanes are pixels and channels come last, the vectors
-// of all channels are interleaved.
+// of all channels are interleaved. With stores=streaming pointers.dst is aligned to vectors, and
+// whole ones go past the caches.
 class EpilogueEmitter {
  public:
   EpilogueEmitter(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
@@ -49,7 +50,7 @@ class EpilogueEmitter {
 
   // Vectors that lie behind each other from dst on, so many floats of them. Asks for the operands
   // of each as it comes to it: loaded all at once they would push sums out of their registers.
-  // kStreaming: all of them whole, dst aligned to vectors.
+  // kStreaming: dst aligned to vectors.
   using OperandsOf = llvm::function_ref<Operands(int64_t vector)>;
   void emit_side_by_side(const Values& vectors, int64_t floats, llvm::Value* dst,
                          OperandsOf operands, Stores stores = Stores::kCached);

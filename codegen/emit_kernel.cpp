@@ -78,6 +78,34 @@ llvm::GlobalVariable* add_packed_constants(llvm::Module& module, const ir::Conv&
   return global;
 }
 
+// Tasks [begin, end) of any algorithm but the filter, which has more than one to a kernel.
+void emit_tasks(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
+                const KernelPointers& pointers, llvm::Value* begin, llvm::Value* end) {
+  if (schedule.algorithm == Algorithm::kWinograd)
+    return emit_winograd(b, conv, schedule, pointers, begin, end);
+  const NestShape shape = nest_shape(conv, schedule);
+  const auto taps = make_tap_emitter(b, schedule, shape);
+  emit_nest(b, conv, schedule, shape, pointers, begin, end, *taps);
+}
+
+// Whether dst is aligned shows when the kernel runs: where it is not, the same through the caches.
+void emit_streaming_tasks(KernelBuilder& b, const ir::Conv& conv, const Schedule& schedule,
+                          const KernelPointers& pointers, llvm::Value* begin, llvm::Value* end) {
+  Schedule cached = schedule;
+  cached.stores = Stores::kCached;
+  emit_if(
+      b, b.is_aligned(pointers.dst), "stream", {},
+      [&](Values) {
+        emit_tasks(b, conv, schedule, pointers, begin, end);
+        b.order_streams();
+        return Values();
+      },
+      [&](Values) {
+        emit_tasks(b, conv, cached, pointers, begin, end);
+        return Values();
+      });
+}
+
 }  // namespace
 
 llvm::Function* emit_kernel(llvm::Module& module, const ir::Conv& conv, const Schedule& schedule,
@@ -98,12 +126,10 @@ llvm::Function* emit_kernel(llvm::Module& module, const ir::Conv& conv, const Sc
   if (filter) {
     emit_filter(b, conv, schedule, *plan_filter(conv, *constants), constants->assume_finite,
                 pointers, begin, end);
-  } else if (schedule.algorithm == Algorithm::kWinograd) {
-    emit_winograd(b, conv, schedule, pointers, begin, end);
+  } else if (schedule.stores == Stores::kStreaming) {
+    emit_streaming_tasks(b, conv, schedule, pointers, begin, end);
   } else {
-    const NestShape shape = nest_shape(conv, schedule);
-    const auto taps = make_tap_emitter(b, schedule, shape);
-    emit_nest(b, conv, schedule, shape, pointers, begin, end, *taps);
+    emit_tasks(b, conv, schedule, pointers, begin, end);
   }
   b.CreateRetVoid();
   return function;

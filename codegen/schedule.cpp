@@ -220,9 +220,25 @@ Status check_nesting(const Schedule& s) {
   return bad_word("edges", "nested", "algorithm winograd, no other has tiles to nest");
 }
 
-Status check_stores(const Schedule& s) {
+// Every vector of outputs must lie at a multiple of the lanes from the first.
+Status check_stores(const Schedule& s, const ir::Conv& conv, const Target& target) {
   if (s.stores == Stores::kCached) return Status();
-  return bad_word("stores", "streaming", "algorithm filter, no other streams");
+  const auto streams = [](const char* rule) { return bad_word("stores", "streaming", rule); };
+  if (!target.has_streaming_stores) return streams("x86, no other target streams");
+  const NestShape shape = nest_shape(conv, s);
+  if (s.algorithm == Algorithm::kPlanar)
+    return streams("another algorithm than planar, whose tiles begin anywhere in a row");
+  if (s.algorithm == Algorithm::kStaged) {
+    if (shape.dst.w != 1 && shape.dst.w != s.tile_vectors)
+      return streams("a tile of all channels where they come last");
+    if (shape.out.w * shape.dst.w % s.lanes != 0 || s.tile_pixels * shape.dst.w % s.lanes != 0)
+      return streams("rows and tiles of a multiple of the lanes, in floats of dst");
+    return Status();
+  }
+  const int64_t channels = s.algorithm == Algorithm::kDirect ? conv.oc_per_group() : conv.oc;
+  if (shape.dst.c != 1) return streams("a dst with its channels last");
+  if (channels % s.lanes != 0) return streams("output channels of a multiple of the lanes");
+  return Status();
 }
 
 // How far the sources or outputs of a winograd tile may lie apart, in floats: addresses of tiles,
@@ -320,7 +336,7 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   if (status.ok()) status = check_nesting(schedule);
   if (schedule.algorithm == Algorithm::kFilter)
     return status.ok() ? check_filter(schedule, conv, target, constants) : status;
-  if (status.ok()) status = check_stores(schedule);
+  if (status.ok()) status = check_stores(schedule, conv, target);
   const bool winograd = schedule.algorithm == Algorithm::kWinograd;
   if (status.ok()) status = winograd ? check_winograd(schedule, conv) : check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);

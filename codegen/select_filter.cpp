@@ -132,16 +132,12 @@ bool rows_are_whole_vectors(const FilterGeometry& g, int64_t lanes) {
   return row % lanes == 0;
 }
 
-// Where src and dst do not both stay in L3, nobody finds dst there later, and fetching its lines to
-// overwrite them is a third of all that moves (edge, 1080p, 3 channels: 1104 us against 776, a copy
-// through the caches 831). Not what reads dst anyway.
-Stores select_stores(const ir::Conv& conv, const FilterPlan& plan, int64_t lanes,
-                     const Target& target) {
-  const double bytes =
-      4.0 * (static_cast<double>(conv.src_elements()) + static_cast<double>(conv.dst_elements()));
+// Fetching lines of dst to overwrite them is a third of all that moves (edge, 1080p, 3 channels:
+// 1104 us against 776, a copy through the caches 831).
+Stores select_filter_stores(const ir::Conv& conv, const FilterPlan& plan, int64_t lanes,
+                            const Target& target) {
   const bool streams = target.has_streaming_stores && !conv.uses(ir::PostOpKind::kAdd) &&
-                       rows_are_whole_vectors(plan.geometry, lanes) &&
-                       bytes > static_cast<double>(target.l3_bytes);
+                       rows_are_whole_vectors(plan.geometry, lanes) && passes_l3(conv, target);
   return streams ? Stores::kStreaming : Stores::kCached;
 }
 
@@ -264,7 +260,7 @@ std::optional<Selection> select_filter(const ir::Conv& conv, const ConstantWeigh
   const bool narrow = takes_narrow_vectors(conv, target);
   schedule.lanes = narrow ? target.core.filter_lanes_from_memory : target.max_lanes;
   schedule.epilogue = select_epilogue(conv);
-  schedule.stores = select_stores(conv, *plan, schedule.lanes, target);
+  schedule.stores = select_filter_stores(conv, *plan, schedule.lanes, target);
   const int most_rows = narrow ? kMaxRowsFromMemory : kMaxRows;
   const auto step = static_cast<int>(plan->geometry.period /
                                      std::gcd(plan->geometry.period, int64_t{schedule.lanes}));

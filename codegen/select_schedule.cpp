@@ -402,6 +402,14 @@ int select_direct_ic_unroll(const ir::Conv& conv, const Target& target, const Sc
 
 }  // namespace
 
+void select_stores(const ir::Conv& conv, const Target& target, Schedule& schedule) {
+  if (!passes_l3(conv, target) || conv.uses(ir::PostOpKind::kAdd)) return;
+  Schedule streaming = schedule;
+  streaming.stores = Stores::kStreaming;
+  if (!check_schedule(streaming, conv, target).ok()) return;
+  if (estimate_code_size(conv, streaming).total <= kComfortableOps) schedule = streaming;
+}
+
 Schedule finish_schedule(const ir::Conv& conv, const Target& target, int threads, Schedule tile) {
   Schedule schedule = tile;
   if (!lanes_span_groups(schedule.algorithm)) {
@@ -418,6 +426,7 @@ Schedule finish_schedule(const ir::Conv& conv, const Target& target, int threads
     select_tasks(conv, target, threads, schedule);
     select_prefetch(conv, target, schedule);
   }
+  select_stores(conv, target, schedule);
   return schedule;
 }
 

@@ -40,6 +40,10 @@ std::vector<ScoredTile> scored_tiles(const ir::Conv& conv, const Target& target)
 // size of code where there is a way. Passes check_schedule.
 Schedule finish_schedule(const ir::Conv& conv, const Target& target, int threads, Schedule tile);
 
+// Sends dst past the caches where nobody would find it there. Not where the chain adds a tensor,
+// which may be dst.
+void select_stores(const ir::Conv& conv, const Target& target, Schedule& schedule);
+
 // The input channels a step of the innermost loop takes for a tile, of `steps` that follow each
 // other: kw x ic where they lie behind each other, else ic.
 int select_ic_unroll(const Schedule& schedule, const Target& target, int64_t steps);

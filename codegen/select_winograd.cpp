@@ -317,6 +317,7 @@ Schedule finish_winograd(const ir::Conv& conv, const Target& target, Schedule sc
   schedule.ic_unroll = select_ic_unroll(schedule, target, conv.ic);
   schedule.prefetch = select_weights_prefetch(conv, target, schedule);
   fit_epilogue(conv, schedule);
+  select_stores(conv, target, schedule);
   return schedule;
 }
 

@@ -91,7 +91,7 @@ TEST(SelectFilter, StreamsWhatPassesTheLastCache) {
                       target),
             Stores::kCached)
       << "5757 floats in a row";
-  target.l3_bytes = int64_t{64} << 20;
+  target.l3_bytes = int64_t{96} << 20;
   EXPECT_EQ(stores_of(conv_of(picture(3, 3, true)), target), Stores::kCached);
   target = target_of(testing::kAArch64);
   target.l3_bytes = int64_t{32} << 20;

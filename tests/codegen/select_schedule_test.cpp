@@ -407,6 +407,25 @@ TEST(SelectScheduleChoice, GroupsKeepEveryThreadBusy) {
     }
 }
 
+// 1080p of 3 channels are 25 MB in and 25 MB out; 224x224 of 64 channels 13 and 13.
+TEST(SelectScheduleChoice, StreamsWhatPassesTheLastCache) {
+  const std::string picture = "conv2d src=f32:nhwc:1x1080x1920x3 weights=f32:hwio:3x3x3x3 pads=1x1";
+  const std::string layer = "conv2d src=f32:nhwc:1x224x224x64 weights=f32:hwio:3x3x64x64 pads=1x1";
+  const auto stores = [](const std::string& conv, const std::string& name, int64_t l3_mib) {
+    Target target = target_of(name);
+    target.l3_bytes = l3_mib << 20;
+    return select_schedule(conv_of(conv), target).schedule.stores;
+  };
+  for (const char* target : {"x86-64-v2", "x86-64-v3", "x86-64-v4"})
+    for (const std::string& conv : {picture, layer, layer + " accuracy=strict"}) {
+      EXPECT_EQ(stores(conv, target, 32), Stores::kStreaming) << target << " " << conv;
+      EXPECT_EQ(stores(conv, target, 96), Stores::kCached) << target << " " << conv;
+    }
+  EXPECT_EQ(stores(layer + " post=add", "x86-64-v4", 32), Stores::kCached) << "dst may be read";
+  EXPECT_EQ(stores(layer + " dst=f32:nchw", "x86-64-v4", 32), Stores::kCached) << "not by vectors";
+  EXPECT_EQ(stores(layer, testing::kAArch64, 32), Stores::kCached);
+}
+
 TEST(SelectScheduleChoice, StagedWhereFewChannelsComeLast) {
   for (const std::string& target : isa_levels()) {
     for (const char* size : {"256x256", "1080x1920", "64x64"}) {

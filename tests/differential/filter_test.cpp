@@ -6,9 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -182,22 +180,6 @@ const char* const kStreamed[] = {
     "conv2d src=f32:nhwc:1x9x32x3 weights=f32:hwio:5x5x1x3 groups=3 pads=2x2 post=bias",
 };
 
-// dst behind `skip` floats of a buffer that is aligned to every vector.
-std::vector<float> run_behind(const Kernel& kernel, const HostTensors& tensors, size_t skip) {
-  const auto size = static_cast<size_t>(kernel.conv().dst_elements());
-  const size_t bytes = (size + skip) * sizeof(float);
-  std::unique_ptr<float, decltype(&std::free)> buffer(
-      static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
-  float* dst = buffer.get() + skip;
-  const Status status = kernel.run({.src = tensors.src.data(),
-                                    .bias = tensors.bias.data(),
-                                    .add = tensors.add.data(),
-                                    .scale = tensors.scale.data(),
-                                    .dst = dst});
-  EXPECT_TRUE(status.ok()) << status.message();
-  return std::vector<float>(dst, dst + size);
-}
-
 // The same bits as through the caches, wherever dst begins.
 TEST_P(FilterTest, StreamedBitsAreTheSame) {
   for (const char* text : kStreamed) {
@@ -212,7 +194,8 @@ TEST_P(FilterTest, StreamedBitsAreTheSame) {
     const std::vector<float> expected =
         run_kernel(must_compile(conv, weights, words + "cached"), tensors);
     for (const size_t skip : {0, 1, 2, 4, 8, 15})
-      EXPECT_TRUE(same_bits(expected, run_behind(streaming, tensors, skip)))
+      EXPECT_TRUE(same_bits(
+          expected, run_kernel(streaming, tensors, {.flush = Flush::kBegin, .dst_behind = skip})))
           << skip << " " << streaming.schedule() << " " << text;
   }
 }

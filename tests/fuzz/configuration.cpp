@@ -73,6 +73,8 @@ Configuration draw_configuration(uint64_t number) {
     c.schedule = draw_winograd_schedule(random);
   else if (random.one_in(2))
     c.schedule = random.one_in(3) ? draw_staged_schedule(random) : draw_schedule(random);
+  // Refused more often than not: outputs are seldom whole vectors.
+  if (!filter && random.one_in(12)) c.schedule += " stores=streaming";
   return c;
 }
 

@@ -104,19 +104,20 @@ std::vector<float> run_kernel(const Kernel& kernel, const HostTensors& tensors,
   const GuardedBuffer bias = read_only_copy(tensors.bias, setup.flush);
   const GuardedBuffer add = read_only_copy(tensors.add, setup.flush);
   const GuardedBuffer scale = read_only_copy(tensors.scale, setup.flush);
-  const GuardedBuffer dst = allocate(elements, setup.flush);
-  std::fill_n(dst.floats(), elements, std::bit_cast<float>(kUnwritten));
+  const GuardedBuffer dst_buffer = allocate(setup.dst_behind + elements, setup.flush);
+  float* dst = dst_buffer.floats() + setup.dst_behind;
+  std::fill_n(dst_buffer.floats(), setup.dst_behind + elements, std::bit_cast<float>(kUnwritten));
   // Scratch may hold anything, a NaN in every float too.
   const size_t scratch_floats = (kernel.scratch_bytes() + 63) / 64 * 16;
   const GuardedBuffer scratch = allocate(scratch_floats, setup.flush);
   std::fill_n(scratch.floats(), scratch_floats, std::bit_cast<float>(kUnwritten));
-  if (setup.add_is_dst) std::copy(tensors.add.begin(), tensors.add.end(), dst.floats());
+  if (setup.add_is_dst) std::copy(tensors.add.begin(), tensors.add.end(), dst);
 
   RunArgs args{.src = src.floats(),
                .bias = bias.floats(),
-               .add = setup.add_is_dst ? dst.floats() : add.floats(),
+               .add = setup.add_is_dst ? dst : add.floats(),
                .scale = scale.floats(),
-               .dst = dst.floats(),
+               .dst = dst,
                .scratch = setup.parallel_for == nullptr ? scratch.data() : nullptr};
   Result<PackedWeights> packed = kernel.pack(weights.floats());
   if (!packed.ok()) fail("pack", packed.status());
@@ -126,7 +127,10 @@ std::vector<float> run_kernel(const Kernel& kernel, const HostTensors& tensors,
   for (size_t i = kernel.scratch_bytes() / sizeof(float); i < scratch_floats; ++i)
     if (std::bit_cast<uint32_t>(scratch.floats()[i]) != kUnwritten)
       throw std::runtime_error("written behind scratch: " + ir::print_conv(kernel.conv()));
-  return {dst.floats(), dst.floats() + elements};
+  for (size_t i = 0; i < setup.dst_behind; ++i)
+    if (std::bit_cast<uint32_t>(dst_buffer.floats()[i]) != kUnwritten)
+      throw std::runtime_error("written before dst: " + ir::print_conv(kernel.conv()));
+  return {dst, dst + elements};
 }
 
 ::testing::AssertionResult matches_interpreter(const ir::Conv& conv, const HostTensors& tensors,

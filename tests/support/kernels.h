@@ -58,6 +58,7 @@ struct RunSetup {
   const ParallelFor* parallel_for = nullptr;
   bool plain_weights = false;  // run() packs, instead of pack() before
   bool add_is_dst = false;     // the residual lies in dst
+  size_t dst_behind = 0;       // floats; with kBegin, from an address aligned to every vector
 };
 
 // dst of one run: all tensors between guard pages, the inputs read-only, dst filled with
