@@ -84,6 +84,21 @@ TEST(CodeSize, TapsOfGroupsAreOneBlock) {
   }
 }
 
+// Once for a dst that is aligned, once for any other.
+TEST(CodeSize, StreamingTasksAreThereTwice) {
+  const ir::Conv conv =
+      conv_of("conv2d src=f32:nhwc:1x14x14x32 weights=f32:hwio:3x3x32x32 pads=1x1 post=relu");
+  const Target target = target_of("x86-64-v4");
+  for (const char* words : {"direct lanes=16 tile=7x2", "winograd lanes=16 tile=4x2"}) {
+    const Schedule cached = schedule_of(words);
+    const Schedule streaming = schedule_of("stores=streaming", cached);
+    EXPECT_EQ(count_fmas(conv, streaming, target).fmas, 2 * count_fmas(conv, cached, target).fmas);
+    const CodeSize size = estimate_code_size(conv, cached);
+    EXPECT_EQ(estimate_code_size(conv, streaming).total, 2 * size.total);
+    EXPECT_EQ(estimate_code_size(conv, streaming).longest_block, size.longest_block);
+  }
+}
+
 // Never far too low: that would let an endless compile through. Never far too high: that would
 // refuse what is harmless. Half of the FMAs may hide in tails that few tiles take.
 TEST(CodeSize, EstimateHoldsForRandomConvolutions) {

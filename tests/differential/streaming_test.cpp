@@ -81,11 +81,12 @@ TEST_P(StreamingTest, BitsAreThoseThroughTheCaches) {
         EXPECT_TRUE(report->pass) << report->failure;
       }
       const HostTensors tensors = random_tensors(conv, 3, Data::kReals);
-      const std::vector<float> expected =
-          run_kernel(compile_kernel(*engine_, conv, with_schedule(words + " stores=cached")),
-                     tensors);
+      const std::vector<float> expected = run_kernel(
+          compile_kernel(*engine_, conv, with_schedule(words + " stores=cached")), tensors);
       for (const size_t skip : {0, 1, 2, 4, 8, 15})
-        EXPECT_TRUE(same_bits(expected, run_kernel(streaming, tensors, {.flush = Flush::kBegin, .dst_behind = skip}))) << skip;
+        EXPECT_TRUE(same_bits(
+            expected, run_kernel(streaming, tensors, {.flush = Flush::kBegin, .dst_behind = skip})))
+            << skip;
       engine_->clear_cache();
     }
 }
