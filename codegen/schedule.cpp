@@ -220,27 +220,6 @@ Status check_nesting(const Schedule& s) {
   return bad_word("edges", "nested", "algorithm winograd, no other has tiles to nest");
 }
 
-// Every vector of outputs must lie at a multiple of the lanes from the first.
-Status check_stores(const Schedule& s, const ir::Conv& conv, const Target& target) {
-  if (s.stores == Stores::kCached) return Status();
-  const auto streams = [](const char* rule) { return bad_word("stores", "streaming", rule); };
-  if (!target.has_streaming_stores) return streams("x86, no other target streams");
-  const NestShape shape = nest_shape(conv, s);
-  if (s.algorithm == Algorithm::kPlanar)
-    return streams("another algorithm than planar, whose tiles begin anywhere in a row");
-  if (s.algorithm == Algorithm::kStaged) {
-    if (shape.dst.w != 1 && shape.dst.w != s.tile_vectors)
-      return streams("a tile of all channels where they come last");
-    if (shape.out.w * shape.dst.w % s.lanes != 0 || s.tile_pixels * shape.dst.w % s.lanes != 0)
-      return streams("rows and tiles of a multiple of the lanes, in floats of dst");
-    return Status();
-  }
-  const int64_t channels = s.algorithm == Algorithm::kDirect ? conv.oc_per_group() : conv.oc;
-  if (shape.dst.c != 1) return streams("a dst with its channels last");
-  if (channels % s.lanes != 0) return streams("output channels of a multiple of the lanes");
-  return Status();
-}
-
 // How far the sources or outputs of a winograd tile may lie apart, in floats: addresses of tiles,
 // and what is computed on the way to them, fit int64.
 constexpr double kMaxTileReach = 0x1p60;
@@ -302,6 +281,36 @@ Status check_edges(const Schedule& s, const ir::Conv& conv) {
                   text_of(kEdges, s.edges), taps, kMaxExactTaps));
 }
 
+// Whether whole vectors of a row lie at multiples of the lanes from its start; lanes are pixels.
+bool tiles_begin_at_vectors(const NestShape& shape, const Schedule& s) {
+  const int64_t floats = shape.dst.w;  // a pixel
+  return std::ranges::all_of(plan_row(shape, s), [&](const RowSegment& segment) {
+    const bool begins = segment.first_ow * floats % s.lanes == 0;
+    const bool repeats = segment.tiles == 1 || segment.pixels * floats % s.lanes == 0;
+    return segment.pixels * floats < s.lanes || (begins && repeats);
+  });
+}
+
+// Every vector of outputs must lie at a multiple of the lanes from the first. Needs edges of which
+// there are not too many.
+Status check_stores(const Schedule& s, const ir::Conv& conv, const Target& target) {
+  if (s.stores == Stores::kCached) return Status();
+  const auto streams = [](const char* rule) { return bad_word("stores", "streaming", rule); };
+  if (!target.has_streaming_stores) return streams("x86, no other target streams");
+  const NestShape shape = nest_shape(conv, s);
+  if (lanes_are_pixels(s.algorithm)) {
+    if (shape.dst.w != 1 && shape.dst.w != s.tile_vectors)
+      return streams("a tile of all channels where they come last");
+    if (shape.out.w * shape.dst.w % s.lanes != 0 || !tiles_begin_at_vectors(shape, s))
+      return streams("rows and tiles of a multiple of the lanes, in floats of dst");
+    return Status();
+  }
+  const int64_t channels = s.algorithm == Algorithm::kDirect ? conv.oc_per_group() : conv.oc;
+  if (shape.dst.c != 1) return streams("a dst with its channels last");
+  if (channels % s.lanes != 0) return streams("output channels of a multiple of the lanes");
+  return Status();
+}
+
 // Padding the last block to whole vectors must not pass what memory can hold.
 Status check_packed_size(const Schedule& s, const ir::Conv& conv) {
   const double blocks = std::ceil(static_cast<double>(conv.oc_per_group()) / s.lanes);
@@ -336,12 +345,12 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
   if (status.ok()) status = check_nesting(schedule);
   if (schedule.algorithm == Algorithm::kFilter)
     return status.ok() ? check_filter(schedule, conv, target, constants) : status;
-  if (status.ok()) status = check_stores(schedule, conv, target);
   const bool winograd = schedule.algorithm == Algorithm::kWinograd;
   if (status.ok()) status = winograd ? check_winograd(schedule, conv) : check_stage(schedule, conv);
   if (status.ok()) status = check_merge_rows(schedule, conv);
   if (status.ok()) status = check_packed_size(schedule, conv);
   if (status.ok() && !winograd) status = check_edges(schedule, conv);
+  if (status.ok()) status = check_stores(schedule, conv, target);
   if (status.ok()) status = check_code_size(schedule, conv);
   return status;
 }

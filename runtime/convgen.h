@@ -380,7 +380,8 @@ typedef struct convgen_kernel_info {
 
 // The tensors of one call: f32, dense, in the layouts of the conv, aligned as float is. add may be
 // dst itself; nothing else may overlap dst. Give weights or packed, not both, and neither to a
-// kernel of constant weights. Give parallel_for or pool, or neither: the calling thread alone.
+// kernel of constant weights. Give parallel_for or pool, or neither: the calling thread alone. A
+// dst aligned to 64 bytes is filled faster where it takes most of L3.
 typedef struct convgen_run_args {
   size_t size;
   const float* src;

@@ -56,7 +56,8 @@ class CONVGEN_API PackedWeights {
 
 // The tensors of one call: dense, in the layouts of the Conv, aligned as float is. bias [oc],
 // scale [oc] and add (dst's shape) are needed exactly where the post-op chain uses them. add may
-// be dst itself; no other overlap with dst is allowed. Give weights or packed, not both.
+// be dst itself; no other overlap with dst is allowed. Give weights or packed, not both. A dst
+// aligned to 64 bytes is filled faster where it takes most of L3 (docs/schedules.md, stores).
 // scratch: kernel.scratch_bytes() bytes, 64-byte aligned, which the call may overwrite. Null, or a
 // call with a parallel_for, or a kernel that was compiled in the background: each thread keeps what
 // the largest kernel it ran needs.

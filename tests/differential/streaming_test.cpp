@@ -2,6 +2,7 @@
 // stores=streaming, by schedules given by hand, on every instruction set: right, and the bits of
 // the same schedule through the caches, wherever dst begins. A vector that is not aligned faults.
 // The filter's own are in filter_test.cpp.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -12,6 +13,8 @@
 #include "runtime/verify.h"
 #include "tests/support/isa_levels.h"
 #include "tests/support/kernels.h"
+#include "tests/support/odd_schedules.h"
+#include "tests/support/random.h"
 
 namespace convgen::testing {
 namespace {
@@ -43,6 +46,8 @@ const StreamedCase kStreamed[] = {
      {"staged tile=32x3", "staged tile=16x3 epilogue=loop", "staged tile=48x3 rows_per_task=2"}},
     {"conv2d src=f32:nchw:2x3x7x48 weights=f32:oihw:5x3x3x3 pads=1x1 post=bias",
      {"staged tile=16x2", "staged tile=32x3 epilogue=loop", "staged tile=32x5"}},
+    {"conv2d src=f32:nchw:2x2x7x48 weights=f32:oihw:5x2x3x3 pads=1:1x0:2 post=bias",
+     {"planar tile=16x2", "planar tile=32x3 epilogue=loop", "planar tile=32x5 unroll=taps"}},
     {"conv3d src=f32:ndhwc:1x4x5x9x3 weights=f32:dhwio:2x3x3x3x32 pads=1x1x1 post=relu",
      {"direct tile=4x2"}},
     {"conv1d src=f32:nwc:2x30x6 weights=f32:wio:5x6x16 pads=2 post=bias",
@@ -89,6 +94,55 @@ TEST_P(StreamingTest, BitsAreThoseThroughTheCaches) {
             << skip;
       engine_->clear_cache();
     }
+}
+
+// Rows of whole vectors on every instruction set, few channels; borders that shift them and such
+// that do not.
+ir::Conv draw_rows(Random& random) {
+  const int64_t ic = 1 + random.below(4), oc = 1 + random.below(4);
+  const int64_t width = 16 * (1 + random.below(4));
+  const std::string src = random.one_in(2) ? fmt::format("nhwc:1x5x{}x{}", width, ic)
+                                           : fmt::format("nchw:1x{}x5x{}", ic, width);
+  const char* const kPads[] = {"1:1", "0:2", "2:0"};
+  return conv_of(fmt::format("conv2d src=f32:{} weights=f32:hwio:3x3x{}x{} pads=1:1x{}{}", src, ic,
+                             oc, kPads[random.below(3)], random.one_in(3) ? " pad_value=2" : ""));
+}
+
+// Channels of whole vectors.
+ir::Conv draw_channels(Random& random) {
+  const int64_t channels = 16 * (1 + random.below(2));
+  const bool depthwise = random.one_in(2);
+  return conv_of(
+      fmt::format("conv2d src=f32:nhwc:2x5x{}x{} weights=f32:hwio:3x3x{}x{} groups={} "
+                  "pads=1x1 post=bias",
+                  3 + random.below(20), channels, depthwise ? 1 : channels, channels,
+                  depthwise ? channels : 1));
+}
+
+TEST_P(StreamingTest, OddSchedules) {
+  int accepted = 0;
+  for (uint64_t i = 0; i < 120; ++i) {
+    Random random(mix(test_seed(), i));
+    const ir::Conv conv = random.one_in(3) ? draw_channels(random) : draw_rows(random);
+    const std::string words =
+        random.one_in(3) ? draw_schedule(random) : draw_staged_schedule(random);
+    const std::string schedule = words + " stores=streaming";
+    const Reproducer again{.mcpu = GetParam().mcpu, .schedule = schedule};
+    SCOPED_TRACE("again: " + again.text(conv));
+    announce_in_case_of_fault(again.text(conv));
+    const Result<Kernel> kernel = engine_->compile(conv, with_schedule(schedule));
+    if (!kernel.ok()) {
+      EXPECT_EQ(kernel.status().message().rfind("schedule ", 0), 0u) << kernel.status().message();
+      continue;
+    }
+    ++accepted;
+    const Result<VerifyReport> report = verify_kernel(*kernel, {.data = VerifyData::kIntegers});
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    EXPECT_TRUE(report->pass) << report->failure;
+    engine_->clear_cache();
+  }
+  EXPECT_GE(accepted, 20);
+  RecordProperty("accepted", accepted);
 }
 
 }  // namespace
