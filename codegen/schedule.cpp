@@ -357,11 +357,17 @@ Status check_schedule(const Schedule& schedule, const ir::Conv& conv, const Targ
 
 Result<Schedule> refine_schedule(const Schedule& base, std::string_view words, const ir::Conv& conv,
                                  const Target& target, const ConstantWeights* constants) {
-  Result<Schedule> schedule = parse_schedule(words, base);
-  if (!schedule.ok()) return schedule;
-  if (Status status = check_schedule(*schedule, conv, target, constants); !status.ok())
-    return status;
-  return schedule;
+  Schedule cached = base, plain = base;
+  cached.stores = plain.stores = Stores::kCached;
+  if (base.edges == Edges::kNested) plain.edges = Edges::kExact;
+  Status status;
+  for (const Schedule& from : {base, cached, plain}) {
+    Result<Schedule> schedule = parse_schedule(words, from);
+    if (!schedule.ok()) return schedule;
+    status = check_schedule(*schedule, conv, target, constants);
+    if (status.ok()) return schedule;
+  }
+  return status;
 }
 
 }  // namespace convgen::codegen

@@ -116,7 +116,9 @@ CONVGEN_API Result<Schedule> parse_schedule(std::string_view text, const Schedul
 CONVGEN_API Status check_schedule(const Schedule& schedule, const ir::Conv& conv,
                                   const Target& target, const ConstantWeights* constants = nullptr);
 
-// Both: base, but for what `words` say. Errors: those of parse_schedule and check_schedule.
+// Both: base, but for what `words` say. Where these leave no room for base's stores=streaming or
+// edges=nested, which few schedules can have, they go back to cached and exact. Errors: those of
+// parse_schedule and check_schedule.
 CONVGEN_API Result<Schedule> refine_schedule(const Schedule& base, std::string_view words,
                                              const ir::Conv& conv, const Target& target,
                                              const ConstantWeights* constants = nullptr);

@@ -257,6 +257,33 @@ TEST(CheckSchedule, EachRuleIsNamed) {
   }
 }
 
+// What was not said does not stand in the way of what was.
+TEST(RefineSchedule, StoresAndNestingYieldToWords) {
+  const Target target = target_of("x86-64-v4");
+  const ir::Conv nested =
+      conv_of("conv2d src=f32:nhwc:1x14x14x256 weights=f32:hwio:3x3x256x256 pads=1x1");
+  const Schedule tiles = schedule_of("winograd lanes=16 tile=8x3 edges=nested");
+  const Result<Schedule> direct = refine_schedule(tiles, "direct", nested, target);
+  ASSERT_TRUE(direct.ok()) << direct.status().message();
+  EXPECT_EQ(direct->edges, Edges::kExact);
+  EXPECT_EQ(refine_schedule(tiles, "tile=4x2", nested, target)->edges, Edges::kNested);
+  EXPECT_FALSE(refine_schedule(tiles, "direct edges=nested", nested, target).ok());
+
+  const ir::Conv picture =
+      conv_of("conv2d src=f32:nhwc:1x1080x1920x3 weights=f32:hwio:3x3x3x3 pads=1x1");
+  const Schedule streaming = schedule_of("staged lanes=16 tile=64x3 stores=streaming");
+  const Result<Schedule> narrow = refine_schedule(streaming, "tile=64x2", picture, target);
+  ASSERT_TRUE(narrow.ok()) << narrow.status().message();
+  EXPECT_EQ(narrow->stores, Stores::kCached);
+  EXPECT_EQ(refine_schedule(streaming, "rows_per_task=9", picture, target)->stores,
+            Stores::kStreaming);
+  const Result<Schedule> said =
+      refine_schedule(streaming, "tile=64x2 stores=streaming", picture, target);
+  EXPECT_THAT(said.status().message(), HasSubstr("stores=streaming: expected a tile of all"));
+  EXPECT_THAT(refine_schedule(streaming, "lanes=32", picture, target).status().message(),
+              HasSubstr("lanes=32"));
+}
+
 TEST(CheckSchedule, WhatIsAllowedPasses) {
   const std::vector<std::array<const char*, 3>> cases = {
       {"lanes=4", k3x3, "x86-64-v4"},
